@@ -1,0 +1,17 @@
+"""Graphs for graph neural networks: read from a file, generated, relabelled."""
+
+from simulator.trace.graphs.files import read_edges
+from simulator.trace.graphs.generator import PRESETS, community_bounds, generate, preset
+from simulator.trace.graphs.graph import Graph, Recipe, from_edges, permute
+
+__all__ = [
+    "PRESETS",
+    "Graph",
+    "Recipe",
+    "community_bounds",
+    "from_edges",
+    "generate",
+    "permute",
+    "preset",
+    "read_edges",
+]
