@@ -15,9 +15,6 @@ from typing import Any
 
 RECORD_SCHEMA = 1
 
-BOUND_RESOURCES = ("dram", "matrix", "vector", "special", "launch", "link", "l2")
-"""What can bind a kernel's or a run's lower bound."""
-
 
 @dataclass(frozen=True)
 class KernelRecord:
@@ -41,7 +38,7 @@ class KernelRecord:
     bound_fs: int
     """No execution on this device can be shorter (roofline of this kernel)."""
     bound_by: str
-    """One of :data:`BOUND_RESOURCES`."""
+    """What sets that bound: dram, matrix, vector, special, launch, link, l2 ..."""
     operations: Mapping[str, float]
     """Scalar operations by kind of unit: matrix, vector, special."""
     bytes_compulsory: int
