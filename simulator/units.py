@@ -84,8 +84,9 @@ BITS_PER_SECOND = Dimension("data rate", "b/s", "3.2 Gb/s", _per(_BITS, "s"))
 JOULES = Dimension("energy", "J", "909 pJ", _JOULES)
 JOULES_PER_BIT = Dimension("energy per bit", "J/bit", "3.9 pJ/bit", _per(_JOULES, "bit", "b"))
 JOULES_PER_OPERATION = Dimension(
-    "energy per operation", "J/op", "0.7 pJ/op", _per(_JOULES, "op", "flop", "mac")
+    "energy per operation", "J/op", "0.7 pJ/flop", _per(_JOULES, "op", "flop")
 )
+JOULES_PER_MAC = Dimension("energy per multiply-add", "J/mac", "0.3 pJ/mac", _per(_JOULES, "mac"))
 WATTS = Dimension("power", "W", "400 W", _units("W", _DECIMAL, _SMALL))
 
 DIMENSIONS = (
@@ -97,6 +98,7 @@ DIMENSIONS = (
     JOULES,
     JOULES_PER_BIT,
     JOULES_PER_OPERATION,
+    JOULES_PER_MAC,
     WATTS,
 )
 
@@ -136,6 +138,8 @@ def parse(value: object, dimension: Dimension) -> float | int:
         raise UnitError(f"{expected}, '{value:.60}' is too large", remedy="check the exponent")
     if not dimension.integral:
         return float(si)
+    if si >= 2**63:
+        raise UnitError(f"{expected}, '{value:.60}' is too large", remedy="check the exponent")
     if si != si.to_integral_value():
         raise UnitError(f"'{value:.60}' is not a whole number of {dimension.si}", remedy=expected)
     return int(si)
@@ -208,9 +212,10 @@ BitsPerSecond = Annotated[float, *quantity(BITS_PER_SECOND)]
 Joules = Annotated[float, *quantity(JOULES)]
 JoulesPerBit = Annotated[float, *quantity(JOULES_PER_BIT)]
 JoulesPerOperation = Annotated[float, *quantity(JOULES_PER_OPERATION)]
+JoulesPerMac = Annotated[float, *quantity(JOULES_PER_MAC)]
 Watts = Annotated[float, *quantity(WATTS)]
 
 Count = Annotated[int, Field(strict=True, gt=0, le=10**15)]
 """A positive whole number."""
-Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
 """A share from 0 to 1."""

@@ -1,0 +1,199 @@
+"""What a GPU description says: SMs, L2, launch, energy, memory, host.
+
+Rates are per SM and clock, as vendors and microbenchmarks give them; peaks are
+derived and never written down.  Left out: instruction issue, register-file ports,
+partitioned L2 latency, clusters and graphics.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from simulator.hardware.host import HostSpec
+from simulator.hardware.spec import Block, Defaults, Peak
+from simulator.memory.spec import MemorySpec
+from simulator.units import (
+    Bytes,
+    Count,
+    Fraction,
+    Hertz,
+    JoulesPerBit,
+    JoulesPerOperation,
+    Seconds,
+    Watts,
+)
+
+MatrixType = Literal["float64", "tf32", "float16", "bfloat16", "float8", "float4", "int8", "int4"]
+"""Operand types of matrix pipes; float32 products without one run on the vector lanes."""
+
+
+class Sm(Block):
+    """A streaming multiprocessor."""
+
+    threads: Count
+    """Resident threads at most."""
+    thread_blocks: Count
+    """Resident thread blocks at most."""
+    registers: Count
+    """32-bit registers."""
+    shared_memory: Bytes
+    """Shared memory that thread blocks can use."""
+    matrix: dict[MatrixType, Count]
+    """Dense matrix operations per clock (a multiply-add is two), by operand type."""
+    vector_lanes: Count
+    """fp32 multiply-add lanes."""
+    special_lanes: Count
+    """Exponential, square root and reciprocal results per clock."""
+    load_bytes_per_clk: Count
+    """Port from L2."""
+    store_bytes_per_clk: Count
+    """Port to L2."""
+    shared_bytes_per_clk: Count
+    block_start: Seconds
+    """Ramp of a thread block before its first load: instruction fetch, parameters."""
+    barrier_cycles: Count
+
+
+class Chip(Block):
+    """Compute side of the chip."""
+
+    sms: Count
+    clock: Hertz
+    """Sustained SM clock that the data-sheet peaks assume."""
+    sm: Sm
+
+
+class L2(Block):
+    """The cache all SMs share."""
+
+    capacity: Bytes
+    line: Bytes
+    sector: Bytes
+    ways: Count
+    slices: Count
+    slice_bytes_per_clk: Count
+    hit_latency_cycles: Count
+    """SM clocks from load to data on a hit, unloaded."""
+    miss_latency: Seconds
+    """Added on a miss beside the DRAM array's own latency: controller, interconnect."""
+    bytes_in_flight: Bytes
+    """Misses outstanding at most."""
+    usable: Fraction
+    """Share of the capacity that a reused working set can occupy."""
+
+    @property
+    def sets(self) -> int:
+        """Sets of one slice."""
+        return self.capacity // (self.slices * self.ways * self.line)
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if not self.sector or self.line % self.sector:
+            raise ValueError(
+                f"a line of {self.line} B is not a whole number of sectors of {self.sector} B; "
+                "choose line and sector so that they divide"
+            )
+        if not self.capacity or self.capacity % (self.slices * self.ways * self.line):
+            raise ValueError(
+                f"capacity {self.capacity} B is not slices x ways x line x a whole number of sets; "
+                f"with these it is a multiple of {self.slices * self.ways * self.line} B"
+            )
+        return self
+
+
+class Launch(Block):
+    """Time from one kernel to the next on one stream, device side."""
+
+    graph_gap: Seconds
+    """Between dependent kernels of a captured graph."""
+    stream_gap: Seconds
+    """Between kernels launched one by one ahead of time."""
+
+
+class GpuEnergy(Block):
+    """Energy by event, and constant power; the memory's own energy is in its file."""
+
+    idle: Watts
+    """Board power with nothing running, DRAM background excluded."""
+    static: Watts
+    """Constant power while a kernel runs (idle included), DRAM background excluded."""
+    matrix: dict[MatrixType, JoulesPerOperation]
+    vector: JoulesPerOperation
+    special: JoulesPerOperation
+    l1: JoulesPerBit
+    """L1, shared memory and registers, per bit loaded or stored."""
+    l2: JoulesPerBit
+    dram_path: JoulesPerBit
+    """Controller, PHY and on-chip network per bit of DRAM traffic."""
+
+
+class GpuSpec(Block):
+    """``hwconfigs/gpu``: one GPU board."""
+
+    kind: Literal["gpu"]
+    name: str
+    title: str = ""
+    chip: Chip
+    l2: L2
+    launch: Launch
+    energy: GpuEnergy
+    power_cap: Watts
+    memory: MemorySpec
+    host: HostSpec
+    defaults: Defaults = Defaults()
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Device memory."""
+        return self.memory.capacity_bytes
+
+    def matrix_peak(self, dtype: str) -> float:
+        """Dense operations per second of the matrix pipes, 0 if they lack the type."""
+        per_clk = next((rate for kind, rate in self.chip.sm.matrix.items() if kind == dtype), 0)
+        return self.chip.sms * self.chip.clock * per_clk
+
+    @property
+    def vector_peak(self) -> float:
+        """fp32 operations per second (a multiply-add is two)."""
+        return 2 * self.chip.sms * self.chip.clock * self.chip.sm.vector_lanes
+
+    @property
+    def special_peak(self) -> float:
+        """Special-function results per second."""
+        return self.chip.sms * self.chip.clock * self.chip.sm.special_lanes
+
+    @property
+    def l2_bytes_per_s(self) -> float:
+        """All slices together."""
+        return self.l2.slices * self.l2.slice_bytes_per_clk * self.chip.clock
+
+    def peaks(self) -> tuple[Peak, ...]:
+        """Derived limits."""
+        return (
+            *self.memory.peaks(),
+            Peak("L2 bandwidth", self.l2_bytes_per_s, "B/s"),
+            *(
+                Peak(f"matrix {dtype}", self.matrix_peak(dtype), "op/s")
+                for dtype in self.chip.sm.matrix
+            ),
+            Peak("vector float32", self.vector_peak, "op/s"),
+            Peak("special functions", self.special_peak, "op/s"),
+        )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.chip.clock:
+            raise ValueError("chip.clock must be above 0; give the sustained SM clock")
+        for dtype in self.chip.sm.matrix:
+            if dtype not in self.energy.matrix:
+                raise ValueError(
+                    f"energy.matrix has no '{dtype}', which chip.sm.matrix can compute; "
+                    f"add energy.matrix.{dtype} such as '0.7 pJ/flop'"
+                )
+        if self.energy.static < self.energy.idle:
+            raise ValueError(
+                "energy.static (constant power while running) is below energy.idle; raise it"
+            )
+        return self

@@ -1,0 +1,42 @@
+"""What every device specification is made of: strict, frozen pydantic blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from simulator.units import Fraction
+
+
+class Block(BaseModel):
+    """A mapping of a description: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=False)
+
+
+Choice = Annotated[bool, Field(strict=True)]
+"""true or false."""
+Number = Annotated[float, Field(strict=True, ge=0, le=1e15, allow_inf_nan=False)]
+"""A number without unit that need not be whole, never negative."""
+Whole = Annotated[int, Field(strict=True, ge=0, le=10**15)]
+"""A whole number that may be 0."""
+
+
+class Defaults(Block):
+    """Transforms a device applies to a workload unless the user says otherwise."""
+
+    quantize: str | None = None
+    """Bits of weights, activations and KV cache: ``w4a8kv8``."""
+    sparsity: dict[str, Fraction] = {}
+    """Share of weights kept, by pattern of module path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """A derived upper limit of a device, for people and for bounds."""
+
+    name: str
+    value: float
+    unit: str

@@ -1,0 +1,23 @@
+"""Where the data files are: beside the package in a checkout, inside it in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_BUNDLED = _PACKAGE / "_data"
+
+
+def data_root() -> Path:
+    """The folder that holds ``hwconfigs`` and ``workloads``."""
+    return _BUNDLED if _BUNDLED.is_dir() else _PACKAGE.parent
+
+
+def hwconfigs() -> Path:
+    """Shipped hardware descriptions, one folder per kind."""
+    return data_root() / "hwconfigs"
+
+
+def recorded_traces() -> Path:
+    """Shipped operator traces."""
+    return data_root() / "workloads" / "traces"
