@@ -1,0 +1,130 @@
+"""Run PyTorch code and record every operator it dispatches.
+
+Two interception points: a *function mode* above autograd, which keeps fused
+attention whole, and a *dispatch mode* below it, which sees every other operator
+with the tensors it reads and makes.  Tensors live on the meta device, so a model
+of any size runs without weights in the time of its Python code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from simulator.errors import TraceError
+from simulator.trace.export import attention, guesses
+from simulator.trace.export.modules import ModulePaths
+from simulator.trace.export.recorder import Recorder
+
+Execute = Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]
+"""Runs one dispatched operator: ``execute(operator, args, kwargs)``."""
+
+
+def plain_execute(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    return operator(*args, **kwargs)
+
+
+@contextmanager
+def capture(
+    recorder: Recorder,
+    root: Any,
+    *,
+    backward: bool = False,
+    execute: Execute = plain_execute,
+    real_tensors: bool = False,
+) -> Iterator[None]:
+    """Record what runs inside into ``recorder``; ``root`` names the modules.
+
+    ``execute`` may run an operator otherwise than PyTorch would (to compute index
+    tensors for real while features stay on the meta device); ``real_tensors`` says
+    that operators on real tensors alone are the simulated device's work too.
+    """
+    from torch.fx.experimental import _config as meta_config
+
+    paths = ModulePaths(recorder, root)
+    with ExitStack() as stack:
+        stack.enter_context(paths.followed())
+        stack.enter_context(meta_config.patch(meta_nonzero_assume_all_nonzero=True))
+        stack.enter_context(_function_mode(recorder, paths if backward else None))
+        stack.enter_context(_dispatch_mode(recorder, execute, real_tensors))
+        yield
+
+
+def _function_mode(recorder: Recorder, paths: ModulePaths | None) -> Any:
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    replaced = torch.nn.functional.scaled_dot_product_attention
+    fused = attention.fused(recorder)
+
+    class FunctionMode(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            call = fused if function is replaced else function
+            results = call(*args, **(kwargs or {}))
+            if paths is not None:
+                paths.tag(results)
+            return results
+
+    return FunctionMode()
+
+
+def _dispatch_mode(recorder: Recorder, execute: Execute, real_tensors: bool) -> Any:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class DispatchMode(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            return _dispatch(recorder, execute, real_tensors, operator, args, kwargs or {})
+
+    return DispatchMode()
+
+
+def _dispatch(
+    recorder: Recorder,
+    execute: Execute,
+    real_tensors: bool,
+    operator: Any,
+    args: Any,
+    kwargs: Mapping[str, Any],
+) -> Any:
+    name = str(operator)
+    decided = guesses.decided_value(name, args)
+    if decided is not None:
+        value, guess = decided
+        recorder.record(name, args, kwargs, None, guess)
+        return value
+    try:
+        results = execute(operator, args, kwargs)
+    except NotImplementedError as error:
+        raise TraceError(
+            f"operator {name} has no result without values",
+            where=recorder.module,
+            remedy="replace it in the model by an operator whose output shape is fixed",
+        ) from error
+    if real_tensors or _on_device((args, kwargs, results)):
+        written = [*_changed(operator, args, kwargs), results]
+        recorder.record(name, args, kwargs, written, guesses.assumed_shape(name, args, kwargs))
+    return results
+
+
+def _changed(operator: Any, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
+    """The arguments that the operator's schema says it writes to."""
+    arguments = operator._schema.arguments
+    return [
+        args[place] if place < len(args) else kwargs.get(argument.name)
+        for place, argument in enumerate(arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+
+
+def _on_device(value: Any) -> bool:
+    """Whether any tensor among ``value`` is simulated; the rest is the host's own work."""
+    if isinstance(value, list | tuple):
+        return any(_on_device(item) for item in value)
+    if isinstance(value, dict):
+        return any(_on_device(item) for item in value.values())
+    return getattr(getattr(value, "device", None), "type", None) == "meta"
