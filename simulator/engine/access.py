@@ -1,0 +1,541 @@
+"""Transactions: how a task's access walks ports, cache and DRAM.
+
+A transaction plays the chunks of one pattern.  Each run of contiguous bytes is
+booked on the entry port, on a cache slice and in the tags; missing sectors become
+DRAM requests, to which the transaction is attached.  Bookings never reach further
+than the header's look-ahead into the future: the transaction then sleeps until its
+port is free, so competing transactions share ports run by run.  A component with
+a limit on bytes in flight stalls the transaction until a reply returns credit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.compiled import hot, inlined
+from simulator.engine.layout import (
+    A_ATOMIC,
+    A_BUFFER,
+    A_MACRO,
+    A_READ,
+    A_WRITE,
+    CACHE,
+    E_CREDIT,
+    E_DONE,
+    E_STEP,
+    E_WAKE,
+    H_ERROR,
+    H_FREE_TRANSACTION,
+    H_FREE_WAITER,
+    H_LOOKAHEAD,
+    J_DRAM_READ,
+    J_DRAM_WRITE,
+    J_HITS,
+    J_MISSES,
+    K_ATOMIC,
+    K_BUSY,
+    K_CAP,
+    K_CHANNELS,
+    K_FIRST_CHANNEL,
+    K_FIRST_LINE,
+    K_FIRST_SLICE,
+    K_FREE,
+    K_HASHED,
+    K_HITS,
+    K_INTERLEAVE,
+    K_KIND,
+    K_LATENCY,
+    K_LINE,
+    K_MISS_LATENCY,
+    K_MISSES,
+    K_NEXT,
+    K_RATE,
+    K_SECTOR,
+    K_SETS,
+    K_SLICES,
+    K_UNITS,
+    K_USED,
+    K_WAIT_HEAD,
+    K_WAIT_TAIL,
+    K_WAYS,
+    P_CHUNK,
+    P_INDEXED,
+    P_INNER_STRIDE,
+    P_KIND,
+    P_LIMIT,
+    P_OUTER,
+    P_OUTER_STRIDE,
+    P_BASE,
+    PORT,
+    REQUESTS_FULL,
+    S_KERNEL,
+    T_BASE,
+    T_INNER,
+    T_INNER_COUNT,
+    T_LATEST,
+    T_NEXT,
+    T_OFFSET,
+    T_OPEN,
+    T_OUTER,
+    T_PATTERN,
+    T_PORT,
+    T_SLOT,
+    TRANSACTIONS_FULL,
+    WAITERS_FULL,
+)
+from simulator.engine.queue import push
+from simulator.memory.cache import (
+    DIRTY_SHIFT,
+    LINE_SHIFT,
+    PLACE_MASK,
+    PLACE_SHIFT,
+    VALID,
+    find,
+    replace,
+    set_of,
+)
+from simulator.memory.dram import (
+    BUFFER,
+    C_MEMORY,
+    C_WAKE,
+    M_BANK_BYTES,
+    M_BANKS,
+    M_BURST_BYTES,
+    M_ROW_BLOCKS,
+    MACRO,
+    MAX_LINES,
+    R_ARRIVE,
+    R_BANK,
+    R_BURSTS,
+    R_BYTES,
+    R_CHANNEL,
+    R_CREDIT,
+    R_DONE,
+    R_KIND,
+    R_LINE_0,
+    R_LINES,
+    R_OWNER,
+    R_ROW,
+    R_WAITERS,
+    READ,
+    WRITE,
+    enqueue,
+    free_request,
+    serve,
+    take_request,
+)
+
+FIRST_BIT = (0, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0)
+LAST_BIT = (0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3)
+"""Of a mask of sectors: a write-back moves everything from the first dirty one to the last."""
+
+
+@inlined
+def book(component, now, units):
+    """Reserve a component for ``units`` from ``now``; returns when it starts."""
+    start = max(now, component[K_FREE])
+    duration = units * component[K_RATE] >> 10
+    component[K_FREE] = start + duration
+    component[K_BUSY] += duration
+    component[K_UNITS] += units
+    return start
+
+
+@inlined
+def take_transaction(machine):
+    header = machine.header
+    index = header[H_FREE_TRANSACTION]
+    if index < 0:
+        header[H_ERROR] = TRANSACTIONS_FULL
+        return index
+    header[H_FREE_TRANSACTION] = machine.transaction[index, T_NEXT]
+    return index
+
+
+@inlined
+def free_transaction(machine, index):
+    machine.transaction[index, T_NEXT] = machine.header[H_FREE_TRANSACTION]
+    machine.header[H_FREE_TRANSACTION] = index
+
+
+@inlined
+def attach(machine, request, x):
+    """Let transaction ``x`` wait for a request (once)."""
+    header = machine.header
+    head = machine.dram.request[request, R_WAITERS]
+    if head >= 0 and machine.waiter[head, 0] == x:
+        return
+    node = header[H_FREE_WAITER]
+    if node < 0:
+        header[H_ERROR] = WAITERS_FULL
+        return
+    header[H_FREE_WAITER] = machine.waiter[node, 1]
+    machine.waiter[node, 0] = x
+    machine.waiter[node, 1] = head
+    machine.dram.request[request, R_WAITERS] = node
+    machine.transaction[x, T_OPEN] += 1
+
+
+@inlined
+def new_request(machine, memory, kind, address, size, arrive, kernel, credit):
+    """A request for bytes inside one bank block; returns its index, not yet queued."""
+    dram = machine.dram
+    index = take_request(dram)
+    if index < 0:
+        machine.header[H_ERROR] = REQUESTS_FULL
+        return index
+    block = address // memory[K_INTERLEAVE]
+    channels = memory[K_CHANNELS]
+    round_ = block // channels
+    turn = (round_ ^ (round_ >> 7)) * 31 if memory[K_HASHED] else np.int64(0)
+    channel = memory[K_FIRST_CHANNEL] + (block + turn) % channels
+    local = round_ * memory[K_INTERLEAVE] + address % memory[K_INTERLEAVE]
+    timing = dram.timing[dram.channel[channel, C_MEMORY]]
+    unit = local // timing[M_BANK_BYTES]
+    banks = timing[M_BANKS]
+    upper = unit // banks
+    row = upper // timing[M_ROW_BLOCKS]
+    request = dram.request[index]
+    request[R_KIND] = kind
+    request[R_CHANNEL] = channel
+    request[R_BANK] = (unit + row * 5) % banks if memory[K_HASHED] else unit % banks
+    request[R_ROW] = row
+    request[R_BURSTS] = (size + timing[M_BURST_BYTES] - 1) // timing[M_BURST_BYTES]
+    request[R_BYTES] = size
+    request[R_ARRIVE] = arrive
+    request[R_OWNER] = kernel
+    request[R_CREDIT] = credit
+    return index
+
+
+@inlined
+def submit(machine, index):
+    """Queue a filled-in request and wake its channel."""
+    request = machine.dram.request[index]
+    credit = request[R_CREDIT]
+    if credit >= 0:
+        machine.component[credit, K_USED] += request[R_BYTES]
+    if enqueue(machine.dram, index):
+        c = request[R_CHANNEL]
+        push(machine.header, machine.heap, machine.dram.channel[c, C_WAKE], E_WAKE, c)
+
+
+@inlined
+def resume(machine, component, now):
+    """Let stalled transactions go on, one event each, while credit lasts. A little credit
+    is collected first, so that each goes on for more than one run."""
+    free = component[K_CAP] - component[K_USED]
+    if free < component[K_CAP] >> 6:
+        return
+    while component[K_WAIT_HEAD] >= 0 and free > 0:
+        x = component[K_WAIT_HEAD]
+        component[K_WAIT_HEAD] = machine.transaction[x, T_NEXT]
+        push(machine.header, machine.heap, now, E_STEP, x)
+        free -= machine.pattern[machine.transaction[x, T_PATTERN], P_CHUNK]
+
+
+@inlined
+def return_credit(machine, index, now):
+    """A reply arrived: its bytes are no longer in flight; resume who waited for that."""
+    request = machine.dram.request[index]
+    component = machine.component[request[R_CREDIT]]
+    component[K_USED] -= request[R_BYTES]
+    free_request(machine.dram, index)
+    resume(machine, component, now)
+
+
+@inlined
+def wake_channel(machine, c, now):
+    """Let a channel place requests and pass their data times to whoever waits."""
+    dram = machine.dram
+    if dram.channel[c, C_WAKE] != now:
+        return  # it was woken earlier and has since asked for another time
+    while True:
+        index = serve(dram, c, now)
+        if index < 0:
+            break
+        request = dram.request[index]
+        done = request[R_DONE]
+        kernel = machine.kernel[request[R_OWNER]]
+        if request[R_KIND] == WRITE:
+            kernel[J_DRAM_WRITE] += request[R_BYTES]
+        else:
+            kernel[J_DRAM_READ] += request[R_BYTES]
+        for i in range(request[R_LINES]):
+            slot = request[R_LINE_0 + i]
+            if machine.cache.ready[slot] == -1 - index:
+                machine.cache.ready[slot] = done
+        node = request[R_WAITERS]
+        while node >= 0:
+            x = machine.waiter[node, 0]
+            following = machine.waiter[node, 1]
+            machine.waiter[node, 1] = machine.header[H_FREE_WAITER]
+            machine.header[H_FREE_WAITER] = node
+            close(machine, x, done)
+            node = following
+        credit = request[R_CREDIT]
+        if credit >= 0 and machine.component[credit, K_KIND] == PORT:
+            push(machine.header, machine.heap, done, E_CREDIT, index)
+        else:
+            free_request(dram, index)
+            if credit >= 0:
+                component = machine.component[credit]
+                component[K_USED] -= request[R_BYTES]
+                resume(machine, component, now)
+    if dram.channel[c, C_WAKE] < (np.int64(1) << 62):
+        push(machine.header, machine.heap, dram.channel[c, C_WAKE], E_WAKE, c)
+
+
+@inlined
+def close(machine, x, time):
+    """One of a transaction's fills has a time; the last one ends the transaction."""
+    transaction = machine.transaction[x]
+    transaction[T_LATEST] = max(transaction[T_LATEST], time)
+    transaction[T_OPEN] -= 1
+    if transaction[T_OPEN] == 0:
+        port = machine.component[transaction[T_PORT]]
+        time = transaction[T_LATEST] + port[K_LATENCY]
+        push(machine.header, machine.heap, max(time, port[K_FREE]), E_DONE, x)
+
+
+@inlined
+def cached(machine, x, level, address, size, kind, arrive, now):
+    """One run through a cache level. Returns when the resident part is there."""
+    cache = machine.cache
+    transaction = machine.transaction[x]
+    kernel_index = machine.slot[transaction[T_SLOT], S_KERNEL]
+    kernel = machine.kernel[kernel_index]
+    memory = machine.component[level[K_NEXT]]
+    credit = level[K_NEXT] if memory[K_CAP] > 0 else np.int64(-1)
+    line_bytes = level[K_LINE]
+    sector = level[K_SECTOR]
+
+    part = address // level[K_INTERLEAVE]
+    fold = part // level[K_SLICES]
+    slice_ = machine.component[
+        level[K_FIRST_SLICE] + (part + (fold ^ (fold >> 5)) * 7) % level[K_SLICES]
+    ]
+    # Capacity is reserved from the time of issue, so that early and late arrivals
+    # share it; the run itself is served no earlier than it arrives.
+    book(slice_, now, size)
+    if kind == A_ATOMIC:
+        extra = level[K_ATOMIC] * ((size + sector - 1) // sector)
+        slice_[K_FREE] += extra
+        slice_[K_BUSY] += extra
+    served = max(arrive, slice_[K_FREE])
+    done = served + level[K_LATENCY]
+    to_memory = served + level[K_MISS_LATENCY]
+
+    request = np.int64(-1)
+    request_end = np.int64(-1)
+    timing = machine.dram.timing[machine.dram.channel[memory[K_FIRST_CHANNEL], C_MEMORY]]
+    bank_bytes = timing[M_BANK_BYTES]
+    burst_bytes = timing[M_BURST_BYTES]
+    end = address + size
+    at = address
+    while at < end:
+        line = at // line_bytes
+        line_start = line * line_bytes
+        stop = min(end, line_start + line_bytes)
+        low = (at - line_start) // sector
+        high = (stop - line_start + sector - 1) // sector
+        mask = (np.int64(1) << high) - (np.int64(1) << low)
+        base = level[K_FIRST_LINE] + set_of(line, level[K_SETS]) * level[K_WAYS]
+        resident = find(cache, base, level[K_WAYS], line)
+        if not resident:
+            old = replace(cache, base, level[K_WAYS], line)
+            resident = old != -1
+            dirty = (old >> DIRTY_SHIFT) & VALID
+            if resident and dirty:
+                first = FIRST_BIT[dirty]
+                back = new_request(
+                    machine,
+                    memory,
+                    WRITE,
+                    (old >> LINE_SHIFT) * line_bytes + first * sector,
+                    (LAST_BIT[dirty] - first + 1) * sector,
+                    to_memory,
+                    kernel_index,
+                    credit,
+                )
+                if back < 0:
+                    return done
+                submit(machine, back)
+        word = cache.word[base] if resident else np.int64(0)
+        place = base + ((word >> PLACE_SHIFT) & PLACE_MASK)
+        missing = mask & ~word
+        if resident:
+            if kind == A_WRITE:
+                missing = np.int64(0)
+            if kind != A_READ:
+                word |= mask << DIRTY_SHIFT
+            cache.word[base] = word | mask
+        sectors = high - low
+        if missing == 0:
+            kernel[J_HITS] += sectors
+            level[K_HITS] += sectors
+            if kind != A_WRITE:
+                ready = cache.ready[place]
+                if ready < 0:
+                    attach(machine, -1 - ready, x)
+                else:
+                    done = max(done, ready)
+        else:
+            kernel[J_MISSES] += sectors
+            level[K_MISSES] += sectors
+            joins = (
+                request >= 0
+                and at == request_end
+                and at % bank_bytes != 0
+                and machine.dram.request[request, R_LINES] < MAX_LINES
+            )
+            if not joins:
+                if request >= 0:
+                    submit(machine, request)
+                fill = WRITE if kind == A_WRITE else READ
+                request = new_request(
+                    machine, memory, fill, at, np.int64(0), to_memory, kernel_index, credit
+                )
+                if request < 0:
+                    return done
+                if kind != A_WRITE:
+                    attach(machine, request, x)
+            row = machine.dram.request[request]
+            row[R_BYTES] += sectors * sector
+            row[R_BURSTS] = (row[R_BYTES] + burst_bytes - 1) // burst_bytes
+            request_end = stop
+            if resident:
+                row[R_LINE_0 + row[R_LINES]] = place
+                row[R_LINES] += 1
+                cache.ready[place] = -1 - request
+        at = stop
+    if request >= 0:
+        submit(machine, request)
+    return done
+
+
+@inlined
+def uncached(machine, x, memory, address, size, kind, arrive):
+    """One run straight to DRAM, cut where the bank changes. Macros and buffer
+    transfers name a row or nothing instead of bytes."""
+    transaction = machine.transaction[x]
+    kernel_index = machine.slot[transaction[T_SLOT], S_KERNEL]
+    credit = transaction[T_PORT]
+    if machine.component[credit, K_CAP] == 0:
+        credit = np.int64(-1)
+    timing = machine.dram.timing[machine.dram.channel[memory[K_FIRST_CHANNEL], C_MEMORY]]
+    arrive += memory[K_LATENCY]
+    if kind >= A_MACRO:
+        index = new_request(
+            machine, memory, READ, np.int64(0), np.int64(0), arrive, kernel_index, np.int64(-1)
+        )
+        if index < 0:
+            return
+        request = machine.dram.request[index]
+        request[R_CHANNEL] = memory[K_FIRST_CHANNEL]
+        if kind == A_MACRO:
+            request[R_KIND] = MACRO
+            request[R_ROW] = address
+            request[R_BURSTS] = size
+        else:
+            request[R_KIND] = BUFFER
+            request[R_BURSTS] = (size + timing[M_BURST_BYTES] - 1) // timing[M_BURST_BYTES]
+            request[R_BYTES] = size
+        attach(machine, index, x)
+        submit(machine, index)
+        return
+    bank_bytes = timing[M_BANK_BYTES]
+    end = address + size
+    while address < end:
+        stop = min(end, address // bank_bytes * bank_bytes + bank_bytes)
+        index = new_request(
+            machine,
+            memory,
+            WRITE if kind == A_WRITE else READ,
+            address,
+            stop - address,
+            arrive,
+            kernel_index,
+            credit,
+        )
+        if index < 0:
+            return
+        attach(machine, index, x)
+        submit(machine, index)
+        address = stop
+
+
+@hot
+def step(machine, x, now):
+    """Play a transaction until its pattern ends, its port is booked beyond the
+    look-ahead, or bytes in flight reach a limit."""
+    transaction = machine.transaction[x]
+    pattern = machine.pattern[transaction[T_PATTERN]]
+    horizon = now + machine.header[H_LOOKAHEAD]
+    kind = pattern[P_KIND]
+    port = machine.component[transaction[T_PORT]]
+    target = port
+    while target[K_KIND] == PORT:
+        target = machine.component[target[K_NEXT]]
+    # A cache limits the bytes its memory has in flight, a bare port its own.
+    gate_index = target[K_NEXT] if target[K_KIND] == CACHE else transaction[T_PORT]
+    while transaction[T_OUTER] < pattern[P_OUTER]:
+        if port[K_FREE] > horizon:
+            push(machine.header, machine.heap, port[K_FREE], E_STEP, x)
+            return
+        gate = machine.component[gate_index]
+        if gate[K_CAP] > 0 and gate[K_USED] >= gate[K_CAP]:
+            transaction[T_NEXT] = -1
+            if gate[K_WAIT_HEAD] < 0:
+                gate[K_WAIT_HEAD] = x
+            else:
+                machine.transaction[gate[K_WAIT_TAIL], T_NEXT] = x
+            gate[K_WAIT_TAIL] = x
+            return
+
+        position = (
+            transaction[T_BASE]
+            + transaction[T_OUTER] * pattern[P_OUTER_STRIDE]
+            + transaction[T_INNER] * (np.int64(1) if pattern[P_INDEXED] else pattern[P_INNER_STRIDE])
+        )
+        if pattern[P_INDEXED]:
+            address = (
+                pattern[P_BASE]
+                + machine.index[position] * pattern[P_INNER_STRIDE]
+                + transaction[T_OFFSET]
+            )
+        else:
+            address = position + transaction[T_OFFSET]
+        size = pattern[P_CHUNK] - transaction[T_OFFSET]
+        if kind < A_MACRO:
+            interleave = target[K_INTERLEAVE]
+            size = min(size, interleave - address % interleave)
+            if pattern[P_LIMIT] > 0:
+                room = pattern[P_LIMIT] - address
+                if room <= 0:
+                    size = np.int64(0)
+                elif room < size:
+                    size = room
+        if size > 0:
+            units = size if kind != A_MACRO else np.int64(0)
+            arrive = book(port, now, units) + (units * port[K_RATE] >> 10)
+            level = port
+            while machine.component[level[K_NEXT], K_KIND] == PORT:
+                level = machine.component[level[K_NEXT]]
+                arrive = max(arrive, book(level, arrive, units) + (units * level[K_RATE] >> 10))
+                arrive += level[K_LATENCY]
+            if target[K_KIND] == CACHE:
+                done = cached(machine, x, target, address, size, kind, arrive, now)
+                transaction[T_LATEST] = max(transaction[T_LATEST], done)
+            else:
+                uncached(machine, x, target, address, size, kind, arrive)
+        if pattern[P_LIMIT] > 0 and size <= 0:
+            size = pattern[P_CHUNK] - transaction[T_OFFSET]
+        transaction[T_OFFSET] += size
+        if transaction[T_OFFSET] >= pattern[P_CHUNK]:
+            transaction[T_OFFSET] = 0
+            transaction[T_INNER] += 1
+            if transaction[T_INNER] >= transaction[T_INNER_COUNT]:
+                transaction[T_INNER] = 0
+                transaction[T_OUTER] += 1
+    close(machine, x, now)

@@ -1,0 +1,219 @@
+"""A machine in use: kernels in, completions out.
+
+:class:`Device` owns the tables of one machine, places kernels into them and calls the
+compiled core.  It knows time and kernels, not operators and not what kind of device
+it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.engine import layout
+from simulator.engine.assembly import Assembly
+from simulator.engine.core import advance
+from simulator.engine.layout import Machine
+from simulator.engine.program import Kernel, assemble
+from simulator.engine.queue import push
+from simulator.memory import cache as cache_state
+from simulator.memory import dram as dram_state
+
+_TABLE_FULL = {
+    layout.HEAP_FULL: "events",
+    layout.TRANSACTIONS_FULL: "transactions",
+    layout.WAITERS_FULL: "waiters",
+    layout.REQUESTS_FULL: "DRAM requests",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Why :meth:`Device.advance` came back: ``finished`` or ``checkpoint`` of kernel
+    ``handle``, ``reached`` the time it was given, or ``idle``; and the time it is."""
+
+    reason: str
+    handle: int
+    time: int
+
+
+_REASONS = {
+    layout.REACHED: "reached",
+    layout.FINISHED: "finished",
+    layout.CHECKPOINT: "checkpoint",
+    layout.IDLE: "idle",
+}
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Running totals of a machine, to be subtracted from later ones."""
+
+    busy: np.ndarray
+    units: np.ndarray
+    hits: int
+    misses: int
+    channel: np.ndarray
+
+    def since(self, earlier: Snapshot) -> Snapshot:
+        return Snapshot(
+            self.busy - earlier.busy,
+            self.units - earlier.units,
+            self.hits - earlier.hits,
+            self.misses - earlier.misses,
+            self.channel - earlier.channel,
+        )
+
+
+class Device:
+    """One device's machine and the kernels on it. Times are femtoseconds."""
+
+    def __init__(self, assembly: Assembly, **pools: int) -> None:
+        self.machine, self.names = assembly.build(**pools)
+        self._active = 0
+        self._used = dict.fromkeys(("task", "program", "operation", "pattern", "index"), 0)
+
+    @property
+    def now(self) -> int:
+        return int(self.machine.header[layout.H_NOW])
+
+    @property
+    def events(self) -> int:
+        return int(self.machine.header[layout.H_EVENTS])
+
+    def launch(
+        self, kernel: Kernel, at: int, check: int = 0, skip: tuple[int, int] = (0, 0)
+    ) -> int:
+        """Start a kernel at time ``at``; returns its handle.
+
+        ``check`` makes :meth:`advance` return every so many finished tasks.  ``skip`` leaves
+        out the tasks from its first to before its second number.
+        """
+        if self._active == 0:
+            self._used = dict.fromkeys(self._used, 0)
+        used = self._used
+        names = self.names
+        tables = assemble(
+            kernel.programs,
+            names.local[kernel.agents],
+            names.shared,
+            used["operation"],
+            used["pattern"],
+            used["index"],
+        )
+        tasks = np.zeros((kernel.count, layout.TASK_COLUMNS), dtype=np.int64)
+        tasks[:, : kernel.tasks.shape[1]] = kernel.tasks
+        tasks[:, 0] += used["program"]
+        first_task = used["task"]
+        self._append("task", tasks)
+        self._append("program", tables.program)
+        self._append("operation", tables.operation)
+        self._append("pattern", tables.pattern)
+        self._append("index", tables.index)
+
+        rows = self.machine.kernel
+        free = np.flatnonzero(
+            (rows[:, layout.J_STATE] == layout.J_EMPTY)
+            | (rows[:, layout.J_STATE] == layout.J_FINISHED)
+        )
+        if not len(free):
+            self._resize("kernel", 2 * len(rows))
+            return self._start(kernel, len(rows), first_task, at, check, skip)
+        return self._start(kernel, int(free[0]), first_task, at, check, skip)
+
+    def _start(
+        self,
+        kernel: Kernel,
+        handle: int,
+        first_task: int,
+        at: int,
+        check: int,
+        skip: tuple[int, int],
+    ) -> int:
+        row = self.machine.kernel[handle]
+        row[:] = 0
+        row[layout.J_CLASS] = self.names.classes[kernel.agents]
+        row[layout.J_FIRST_TASK] = first_task
+        row[layout.J_TASKS] = kernel.count
+        row[layout.J_STATE] = layout.J_WAITING
+        row[layout.J_INTERVAL] = kernel.interval
+        row[layout.J_CHECK] = check
+        row[layout.J_WAIT_HEAD] = -1
+        if skip[1] > skip[0]:
+            row[layout.J_SKIP_FROM], row[layout.J_SKIP_TO] = skip
+        for number, resource in enumerate(self.names.resources[kernel.agents]):
+            row[layout.J_NEED_0 + number] = kernel.needs.get(resource, 0)
+        self._active += 1
+        self.machine.header[layout.H_RUNNING] += 1
+        push(self.machine.header, self.machine.heap, max(at, self.now), layout.E_KERNEL, handle)
+        return handle
+
+    def skip(self, handle: int, first: int, stop: int) -> None:
+        """Leave out tasks ``first`` to before ``stop`` of a running kernel (none of them
+        may have started); they count as done, at no time."""
+        row = self.machine.kernel[handle]
+        if first < row[layout.J_NEXT] or stop > row[layout.J_TASKS]:
+            raise ValueError("only tasks that have not started can be skipped")
+        if first == row[layout.J_NEXT]:
+            row[layout.J_NEXT] = stop
+        row[layout.J_SKIP_FROM] = first
+        row[layout.J_SKIP_TO] = stop
+
+    def stop_checks(self, handle: int) -> None:
+        self.machine.kernel[handle, layout.J_CHECK] = 0
+
+    def advance(self, until: int) -> Outcome:
+        """Play up to ``until`` or the next completion, whichever is first."""
+        code = int(advance(self.machine, until))
+        if code == layout.FAILED:
+            table = _TABLE_FULL[int(self.machine.header[layout.H_ERROR])]
+            raise RuntimeError(f"the machine's table of {table} is full")
+        handle = int(self.machine.header[layout.H_STOPPED_KERNEL])
+        if code == layout.FINISHED:
+            self._active -= 1
+        return Outcome(_REASONS[code], handle, self.now)
+
+    def kernel_row(self, handle: int) -> np.ndarray:
+        """The kernel's counters (columns ``J_*`` of :mod:`simulator.engine.layout`)."""
+        return self.machine.kernel[handle].copy()
+
+    def snapshot(self) -> Snapshot:
+        component = self.machine.component
+        return Snapshot(
+            component[:, layout.K_BUSY].copy(),
+            component[:, layout.K_UNITS].copy(),
+            int(component[:, layout.K_HITS].sum()),
+            int(component[:, layout.K_MISSES].sum()),
+            self.machine.dram.channel[:, dram_state.N_ACT :].copy(),
+        )
+
+    def install(self, cache: str, address: int, size: int, dirty: bool) -> None:
+        """Put a byte range into a cache without traffic: the state that work which was
+        reused instead of simulated would have left."""
+        row = self.machine.component[self.names.shared[cache]]
+        line = int(row[layout.K_LINE])
+        cache_state.install(
+            self.machine.cache,
+            row[layout.K_FIRST_LINE],
+            row[layout.K_SETS],
+            row[layout.K_WAYS],
+            np.int64(address // line),
+            np.int64(-(-(address + size) // line)),
+            dirty,
+        )
+
+    def _append(self, table: str, rows: np.ndarray) -> None:
+        used = self._used[table]
+        need = used + len(rows)
+        if need > len(getattr(self.machine, table)):
+            self._resize(table, max(need, 2 * len(getattr(self.machine, table))))
+        getattr(self.machine, table)[used:need] = rows
+        self._used[table] = need
+
+    def _resize(self, table: str, length: int) -> None:
+        old = getattr(self.machine, table)
+        new = np.zeros((length, *old.shape[1:]), dtype=old.dtype)
+        new[: len(old)] = old
+        replaced: dict[str, np.ndarray] = {table: new}
+        self.machine: Machine = self.machine._replace(**replaced)
