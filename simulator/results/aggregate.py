@@ -150,7 +150,7 @@ def utilization_over_time(record: RunRecord, bins: int) -> dict[str, list[float]
         if kernel.duration_fs == 0:
             continue
         first = kernel.start_fs * bins // total
-        last = min(bins - 1, (kernel.end_fs - 1) * bins // total)
+        last = (kernel.end_fs * bins - 1) // total
         for place in range(first, last + 1):
             # In units of 1/bins femtoseconds, so that slice borders are integers too.
             start = max(kernel.start_fs * bins, place * total)

@@ -12,8 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from simulator.results.aggregate import sum_by_key
 from simulator.results.style import BLACK, BLUE, GREY, LIGHT, PALETTE, SKY, colours
-from simulator.results.wording import percent, times
+from simulator.results.wording import percent, relation
 from simulator.units import human
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def breakdown(document: Document) -> Figure:
     outside = document["energy_outside_kernels_j"]
     parts = {
         part: [row["energy_by_part_j"].get(part, 0.0) for row in kinds] + [outside[part]]
-        for part in document["energy_by_part_j"]
+        for part in _largest_first(document["energy_by_part_j"])
     }
     _stack(energy, parts, colours(parts), "J")
     time.set_yticks(range(len(names) + 1), [*names, _OUTSIDE])
@@ -82,6 +83,10 @@ def _legend_below(
             handletextpad=0.4,
             columnspacing=1,
         )
+
+
+def _largest_first(energy_by_part_j: Mapping[str, float]) -> list[str]:
+    return sorted(energy_by_part_j, key=lambda part: (-energy_by_part_j[part], part))
 
 
 def _fold(kinds: Sequence[Document]) -> list[Document]:
@@ -158,6 +163,7 @@ def roofline(document: Document) -> Figure:
                 linewidths=0.6,
                 edgecolors="white",
                 zorder=3,
+                clip_on=False,
             )
     axes.set_xlim(left, right)
     axes.set_xlabel("operations per byte of DRAM traffic")
@@ -165,7 +171,9 @@ def roofline(document: Document) -> Figure:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: human(value, "op/s", 1))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(
+        lambda value, _: f"{value:g}" if value < 1000 else human(value, "", 1).strip()
+    )
     axes.grid(True, which="major")
     if kernels:
         figure.legend(loc="outside right upper", title="kind of work")
@@ -201,17 +209,18 @@ def _draw_roofs(
     right: float,
 ) -> None:
     top = max((roof["peak"] for roof in compute), default=math.inf)
-    for slope in memory:
+    for place, slope in enumerate(sorted(memory, key=lambda slope: -float(slope["peak"]))):
         ridge = min(right, top / slope["peak"])
         axes.plot([left, ridge], [slope["peak"] * left, slope["peak"] * ridge], color=BLACK)
-        middle = math.sqrt(left * ridge)
+        # The widest memory's label stands above its line, another's below, between the lines.
+        at = math.sqrt(left * ridge) if place == 0 else left * (ridge / left) ** 0.1
         axes.annotate(
             f"{slope['name']} {human(slope['peak'], 'B/s')}",
-            (middle, slope["peak"] * middle),
-            (-5, 4),
+            (at, slope["peak"] * at),
+            (-5, 4) if place == 0 else (6, -8),
             textcoords="offset points",
             size=7.5,
-            ha="right",
+            ha="right" if place == 0 else "left",
         )
     # A compute roof begins where the widest memory feeds it.
     steepest = max((slope["peak"] for slope in memory), default=math.inf)
@@ -289,8 +298,8 @@ def comparison(document: Document) -> Figure:
     latencies = [row["latency_s"] for row in rows]
     shades = [BLUE if row["comparable"] else GREY for row in rows]
     time.barh(range(len(rows)), latencies, color=shades, height=0.7)
-    _label_ends(time, latencies, "s", [row["speedup"] for row in rows], "faster")
-    parts = sorted({part for row in rows for part in row["energy_by_part_j"]})
+    _label_ends(time, latencies, "s", [row["speedup"] for row in rows], ("faster", "slower"))
+    parts = _largest_first(sum_by_key(row["energy_by_part_j"] for row in rows))
     chosen = colours(parts)
     ends = [0.0] * len(rows)
     for part in parts:
@@ -303,7 +312,7 @@ def comparison(document: Document) -> Figure:
                 range(len(rows)), values, left=ends, color=chosen[part], label=part, height=0.7
             )
         ends = [end + value for end, value in zip(ends, values, strict=True)]
-    _label_ends(energy, ends, "J", [row["energy_gain"] for row in rows], "less")
+    _label_ends(energy, ends, "J", [row["energy_gain"] for row in rows], ("less", "more"))
     time.set_yticks(range(len(rows)), [row["label"] for row in rows])
     time.invert_yaxis()
     time.set_title("Latency")
@@ -313,12 +322,16 @@ def comparison(document: Document) -> Figure:
 
 
 def _label_ends(
-    axes: Axes, values: Sequence[float], unit: str, gains: Sequence[float | None], better: str
+    axes: Axes,
+    values: Sequence[float],
+    unit: str,
+    gains: Sequence[float | None],
+    words: tuple[str, str],
 ) -> None:
     for row, (value, gain) in enumerate(zip(values, gains, strict=True)):
-        relation = "" if gain is None or row == 0 else f" ({times(gain)} {better})"
+        related = relation(gain, *words) if row else ""
         axes.annotate(
-            human(value, unit) + relation,
+            human(value, unit) + (f" ({related})" if related else ""),
             (value, row),
             (3, 0),
             textcoords="offset points",

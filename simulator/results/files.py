@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from simulator.errors import OutputError
@@ -29,8 +30,7 @@ def write_folder(folder: str | os.PathLike[str], files: Files) -> None:
             made = _make_parents(target)
             _create_folder(target, files)
     except OSError as error:
-        for parent in reversed(made):
-            parent.rmdir()
+        _remove(made)
         raise OutputError(
             f"cannot write results: {error.strerror or error}",
             where=target,
@@ -45,11 +45,17 @@ def _make_parents(target: Path) -> list[Path]:
         try:
             parent.mkdir()
         except OSError:
-            for done in reversed(made):
-                done.rmdir()
+            _remove(made)
             raise
         made.append(parent)
     return made
+
+
+def _remove(made: list[Path]) -> None:
+    """Take back folders we made, unless somebody has put something there since."""
+    for folder in reversed(made):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _create_folder(target: Path, files: Files) -> None:

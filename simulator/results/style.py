@@ -24,6 +24,10 @@ SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
 GREY, LIGHT = "#999999", "#D9D9D9"
 
 PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW, BLACK)
+"""Okabe and Ito, "Color Universal Design" (2008)."""
+
+_SPARE = ("#882255", "#44AA99", "#999933", "#332288", "#DDCC77")
+"""From Paul Tol's muted scheme (2021), for figures with more series than the palette."""
 
 _KNOWN: Mapping[str, str] = {
     "dram": BLUE,
@@ -43,7 +47,7 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour per name: fixed for the usual components, the palette's rest for others."""
     chosen = list(dict.fromkeys(names))
     taken = {_KNOWN[name] for name in chosen if name in _KNOWN}
-    free = [colour for colour in PALETTE if colour not in taken] or list(PALETTE)
+    free = [colour for colour in (*PALETTE, *_SPARE) if colour not in taken]
     others = [name for name in chosen if name not in _KNOWN]
     extra = {name: free[place % len(free)] for place, name in enumerate(others)}
     return {name: _KNOWN.get(name) or extra[name] for name in chosen}
@@ -67,6 +71,11 @@ def svg(draw: Callable[[], Figure]) -> str:
 def png(draw: Callable[[], Figure]) -> bytes:
     """A figure as PNG, the same bytes each time for one version of matplotlib."""
     return _save(draw, "png", {"Software": None})
+
+
+def pdf(draw: Callable[[], Figure]) -> bytes:
+    """A figure as PDF with its fonts embedded, the same bytes each time."""
+    return _save(draw, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 
 
 def _save(draw: Callable[[], Figure], form: str, metadata: Mapping[str, None]) -> bytes:

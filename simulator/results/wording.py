@@ -65,14 +65,28 @@ def simulated_text(document: Document) -> str:
 
 def percent(share: float) -> str:
     """A share to two digits; what is small is not shown as nothing."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
     if 0 < share < 0.0005:
         return "<0.1 %"
     return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
 
 
 def times(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}×" if value < 1000 else f"{value:,.0f}×"
+    """A ratio to three digits; nothing if there is none."""
+    if value is None:
+        return ""
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{decimals}f}×"
+
+
+def relation(gain: float | None, better: str, worse: str) -> str:
+    """``2.00× faster`` or ``2.00× slower``; nothing without a relation."""
+    if gain is None or gain == 0:
+        return ""
+    return f"{times(gain)} {better}" if gain >= 1 else f"{times(1 / gain)} {worse}"
 
 
 def rate(value: float | None) -> str:
+    """Things per second; nothing if there are none."""
     return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
