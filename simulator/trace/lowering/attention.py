@@ -33,7 +33,7 @@ BACKWARD: Final[dict[str, int]] = {
     "_scaled_dot_product_flash_attention_for_cpu_backward": 7,
     "_scaled_dot_product_efficient_attention_backward": 11,
     "_scaled_dot_product_cudnn_attention_backward": 14,
-    "_scaled_dot_product_fused_attention_overrideable_backward": 12,
+    "_scaled_dot_product_fused_attention_overrideable_backward": 13,
 }
 
 

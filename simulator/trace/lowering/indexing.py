@@ -47,6 +47,13 @@ class Rows:
         return limited(operand(table), rows * self.row_bytes)
 
     @classmethod
+    def flat(cls, call: Call, index: Tensor, length: int, row_bytes: int) -> Rows:
+        """Every element of the index names one of ``length`` rows."""
+        known = recorded.values(call.trace, index)
+        rows = None if known is None else recorded.wrapped(known.reshape(-1), length)
+        return cls(numel(index), row_bytes, length, rows, index.data)
+
+    @classmethod
     def along(cls, call: Call, table: Tensor, dim: int, index: Tensor) -> Rows:
         """A one-dimensional list of rows along one dimension of the table."""
         shape = shape_of(table) or (1,)
@@ -99,7 +106,7 @@ class Rows:
     def at_indices(cls, call: Call, table: Tensor, places: list[Tensor | None], total: int) -> Rows:
         """Advanced indexing by one tensor per dimension; ``total`` elements are addressed.
 
-        Masks address the elements they keep; only their number is known.
+        Masks address the elements they keep; only their number and order are known.
         """
         shape = shape_of(table)
         spans, axis = [], 0
@@ -122,6 +129,9 @@ class Rows:
             index = recorded.repeated(index, outer, length)
             if index is not None and index.size != count:
                 index = None
+        elif masked and len(spans) == 1:
+            # A mask keeps order: all elements in sequence, or as many evenly spread.
+            index = np.arange(count, dtype=np.int64) * (outer * length) // max(count, 1)
         sha = spans[0][2].data if len(spans) == 1 and outer == 1 else None
         return cls(count, row_bytes, outer * length, index, sha)
 
@@ -155,14 +165,8 @@ def _gather(call: Call, table: Tensor, index: tuple[Operand, ...], rows: Rows) -
 @lowers("embedding")
 def embedding(call: Call) -> Gather:
     table, ids = call.tensor(0), call.tensor(1)
-    flat = recorded.values(call.trace, ids)
-    rows = Rows(
-        numel(ids),
-        bytes_for(shape_of(table)[1], table.bits),
-        shape_of(table)[0],
-        None if flat is None else flat.reshape(-1),
-        ids.data,
-    )
+    length, width = shape_of(table)
+    rows = Rows.flat(call, ids, length, bytes_for(width, table.bits))
     return _gather(call, table, call.reads(ids), rows)
 
 
@@ -184,8 +188,7 @@ def gather(call: Call) -> Gather:
 @lowers("take")
 def take(call: Call) -> Gather:
     table, index = call.tensor(0), call.tensor(1)
-    flat = recorded.values(call.trace, index)
-    rows = Rows(numel(index), bytes_for(1, table.bits), numel(table), flat)
+    rows = Rows.flat(call, index, numel(table), bytes_for(1, table.bits))
     return _gather(call, table, call.reads(index), rows)
 
 
@@ -215,7 +218,7 @@ def _scatter(
     *,
     atomic: bool,
 ) -> Scatter:
-    values = operand(source) if source is not None else replace(index[0], bytes=0, span=0)
+    values = operand(source) if source is not None else _nothing(index[0])
     return Scatter(
         (values, *index) if call.inplace else (values, *index, operand(table)),
         (rows.touched(table),) if call.inplace else call.writes(),
@@ -275,57 +278,57 @@ def embedding_backward(call: Call) -> Scatter:
     """Rows of the gradient added into a zeroed table, which is written whole."""
     grad, ids = call.tensor(0), call.tensor(1)
     table = call.output
-    flat = recorded.values(call.trace, ids)
-    return Scatter(
-        call.reads(grad, ids),
-        call.writes(),
-        numel(ids),
-        bytes_for(shape_of(table)[-1], table.bits),
-        shape_of(table)[0],
-        True,
-        None if flat is None else flat.reshape(-1),
-    )
+    length, width = shape_of(table)
+    rows = Rows.flat(call, ids, length, bytes_for(width, table.bits))
+    return _into_zeroed(call, operand(grad), ids, rows, atomic=True)
 
 
 @lowers("histc", "bincount")
 def histogram(call: Call) -> Scatter:
-    """Every element adds one to its bin; which bin is known only for recorded integers."""
+    """Every element adds one to its bin; which bin is known of recorded bin numbers only."""
     x, bins = call.tensor(0), call.output
-    known = recorded.values(call.trace, x)
-    flat = None if known is None or known.dtype.kind not in "iu" else known.reshape(-1)
-    if flat is not None and flat.size and not 0 <= int(flat.min()) <= int(flat.max()) < numel(bins):
-        flat = None
-    ones = replace(operand(x), bytes=0, span=0)
-    return Scatter(
-        (ones, operand(x)),
-        call.writes(),
+    counts = call.name == "bincount"
+    known = recorded.values(call.trace, x) if counts else None
+    rows = Rows(
         numel(x),
         bytes_for(1, bins.bits),
         numel(bins),
-        True,
-        flat,
+        None if known is None else recorded.wrapped(known.reshape(-1), numel(bins)),
     )
+    return _into_zeroed(call, _nothing(operand(x)), x, rows, atomic=True)
 
 
 @lowers("one_hot")
 def one_hot(call: Call) -> Scatter:
     """One element per row of the result, which is zeroed first and so written whole."""
     ids, out = call.tensor(0), call.output
-    known = recorded.values(call.trace, ids)
     classes = shape_of(out)[-1]
+    known = recorded.values(call.trace, ids)
     flat = None
     if known is not None:
-        flat = np.arange(known.size, dtype=np.int64) * classes + known.reshape(-1)
-    none = replace(operand(ids), bytes=0, span=0)
+        places = recorded.wrapped(known.reshape(-1), classes)
+        flat = np.arange(places.size, dtype=np.int64) * classes + places
+    rows = Rows(numel(ids), bytes_for(1, out.bits), numel(out), flat)
+    return _into_zeroed(call, _nothing(operand(ids)), ids, rows, atomic=False)
+
+
+def _into_zeroed(
+    call: Call, values: Operand, index: Tensor, rows: Rows, *, atomic: bool
+) -> Scatter:
     return Scatter(
-        (none, operand(ids)),
+        (values, operand(index)),
         call.writes(),
-        numel(ids),
-        bytes_for(1, out.bits),
-        numel(out),
-        False,
-        flat,
+        rows.count,
+        rows.row_bytes,
+        rows.table_rows,
+        atomic,
+        rows.index,
     )
+
+
+def _nothing(like: Operand) -> Operand:
+    """Stands for a scalar where values are expected."""
+    return replace(like, bytes=0, span=0)
 
 
 @lowers("masked_scatter")

@@ -8,24 +8,37 @@ values the rows are None and footprints are those expected of uniform ones.
 
 from __future__ import annotations
 
-from math import expm1, log1p
+from math import expm1, log1p, prod
 from typing import Any, Final
 
 import numpy as np
 
+from simulator.errors import TraceError
 from simulator.trace.lowering.operands import is_broadcast, numel, shape_of
 from simulator.trace.schema import Tensor, Trace
 
 Rows = np.ndarray[Any, np.dtype[Any]]
-_DISTINCT: Final[dict[tuple[str, int], int]] = {}
+_DISTINCT: Final[dict[tuple[str, int, int], int]] = {}
 
 
 def values(trace: Trace, index: Tensor) -> Rows | None:
-    """Recorded values in the index's own shape, or None."""
+    """Recorded values in the index's own shape (broadcast ones repeated), or None."""
     array = trace.arrays.get(index.data) if index.data is not None else None
-    if array is None or array.size != numel(index):
+    if array is None:
         return None
-    return array.reshape(shape_of(index))
+    shape = shape_of(index)
+    if array.size == numel(index):
+        return array.reshape(shape)
+    stored = tuple(
+        1 if stride == 0 else size for size, stride in zip(shape, index.strides, strict=True)
+    )
+    if array.size != prod(stored):
+        raise TraceError(
+            f"index tensor of shape {list(shape)} has {array.size} recorded values",
+            where=f"tensor {index.id}",
+            remedy="export the trace again",
+        )
+    return np.broadcast_to(array.reshape(stored), shape)
 
 
 def is_row_list(index: Tensor, dim: int) -> bool:
@@ -36,23 +49,25 @@ def is_row_list(index: Tensor, dim: int) -> bool:
 
 def row_list(trace: Trace, index: Tensor, dim: int) -> Rows | None:
     """The recorded values along ``dim`` of an index that is a row list."""
-    array = trace.arrays.get(index.data) if index.data is not None else None
-    if array is None:
-        return None
-    length = shape_of(index)[dim] if index.shape else 1
-    if array.size == length:
-        return array.reshape(length)
     whole = values(trace, index)
     if whole is None:
         return None
-    return whole[tuple(slice(None) if axis == dim else 0 for axis in range(whole.ndim))]
+    along = tuple(slice(None) if axis == dim else 0 for axis in range(whole.ndim))
+    return np.atleast_1d(whole[along])
 
 
 def wrapped(rows: Rows, length: int) -> Rows:
-    """Negative numbers count from the end."""
-    if rows.dtype.kind == "i" and rows.size and int(rows.min()) < 0:
-        return np.where(rows < 0, rows + length, rows)
-    return rows
+    """Row numbers from 0 to ``length``: negative ones count from the end, others must fit."""
+    if not rows.size:
+        return rows
+    least, most = int(rows.min()), int(rows.max())
+    if least < -length or most >= length:
+        raise TraceError(
+            f"row number {most if most >= length else least} in a table of {length} rows",
+            where="recorded index",
+            remedy="record the index again",
+        )
+    return np.where(rows < 0, rows + length, rows) if least < 0 else rows
 
 
 def repeated(rows: Rows | None, outer: int, length: int) -> Rows | None:
@@ -90,11 +105,11 @@ def distinct(rows: int, table_rows: int, index: Rows | None, sha: str | None = N
     if index is None:
         missed = expm1(rows * log1p(-1.0 / table_rows))
         return min(rows, table_rows, max(1, round(-table_rows * missed)))
-    key = (sha or "", table_rows)
+    key = (sha or "", rows, table_rows)
     if sha is not None and key in _DISTINCT:
         return _DISTINCT[key]
     touched = np.zeros(table_rows, np.bool_)
-    touched[index[(index >= 0) & (index < table_rows)]] = True
+    touched[index] = True
     count = int(np.count_nonzero(touched))
     if sha is not None:
         _DISTINCT[key] = count

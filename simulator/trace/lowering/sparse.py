@@ -1,10 +1,9 @@
 """Products of a sparse matrix (compressed rows) with a dense one, and index conversions.
 
-A sparse argument appears as its members (row pointers, columns and, where
-present, values).  In the operator's inputs they are recognised by their types: integer
-vectors are row pointers and columns in that order, the widest floating matrix
-is the dense operand.  The transposed product of the backward pass reads the
-rows of the output's gradient and scatters; it is priced as the same product.
+A sparse argument stands in the trace as the list of its members: row pointers,
+columns, values.  The dense operand is the first matrix that follows them.  The
+transposed product of a backward pass reads rows in order and scatters them; it
+is priced as the product that gathers.  Left out: sparse results.
 """
 
 from __future__ import annotations
@@ -23,18 +22,19 @@ INTEGERS = ("int64", "int32")
     "_sparse_mm_reduce_impl_backward",
     "_sparse_mm",
     "_sparse_addmm",
-    "_sparse_sparse_matmul",
     "spmm",
     "spmm_sum",
     "spmm_mean",
-    "sparse_sampled_addmm",
 )
 def sparse_dense(call: Call) -> Work:
-    vectors = [x for x in call.inputs if len(x.shape) == 1 and x.dtype in INTEGERS]
-    matrices = [x for x in call.inputs if len(x.shape) == 2 and x.dtype not in INTEGERS]
-    if len(vectors) < 2 or not matrices:
-        return Unmapped(call.all_reads(), call.writes(), call.operator.name)
-    return _product(call, vectors[0], vectors[1], matrices[-1])
+    inputs = call.inputs
+    members = [x for x in inputs if len(x.shape) == 1 and x.dtype in INTEGERS][:2]
+    if len(members) == 2:
+        indptr, indices = members
+        for tensor in inputs[inputs.index(indices) :]:
+            if len(tensor.shape) == 2 and tensor.dtype not in INTEGERS:
+                return _product(call, indptr, indices, tensor)
+    return Unmapped(call.all_reads(), call.writes(), call.operator.name)
 
 
 def _product(call: Call, indptr: Tensor, indices: Tensor, dense: Tensor) -> SparseDense:
