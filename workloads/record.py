@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from simulator.trace.export import DEFAULTS, MODELS, export_model, sizes_of
+from simulator.trace.export import MODELS, checked_sizes, export_model
 from simulator.trace.parametric import fit
 from simulator.trace.schema import Trace
 from simulator.trace.store import save_trace
@@ -38,11 +38,11 @@ def recorded_phases(name: str) -> Iterator[str]:
 
 def record(name: str, phase: str) -> Trace:
     """The parametric trace of one model in one phase, with default sizes to run at."""
-    sizes = sizes_of(MODELS[name], phase)
+    sizes = checked_sizes(MODELS[name], phase)
     corners = product(*(POINTS[size] for size in sizes))
     exports = [export_model(name, phase, **dict(zip(sizes, c, strict=True))) for c in corners]
     check = export_model(name, phase, **{size: VERIFY[size] for size in sizes})
-    return fit(exports, check, {size: DEFAULTS[size] for size in sizes})
+    return fit(exports, check, sizes)
 
 
 def main(names: list[str]) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from simulator import paths
 from simulator.errors import TraceError, nearest
+from simulator.paths import recorded_traces
 from simulator.trace import store
 from simulator.trace.schema import Header, Trace
 
@@ -48,7 +48,7 @@ PHASE_ORDER = ("decode", "prefill", "forward", "train")
 
 def recorded(folder: Path | None = None) -> list[Entry]:
     """All recorded traces, by name, then phase."""
-    return list(_entries(folder or paths.recorded_traces()))
+    return list(_entries(folder or recorded_traces()))
 
 
 def open_recorded(
@@ -90,8 +90,9 @@ def _covering(entries: Sequence[Entry], sizes: Mapping[str, int]) -> Entry:
 
 @lru_cache(maxsize=8)
 def _entries(folder: Path) -> tuple[Entry, ...]:
-    files = (path for path in sorted(folder.iterdir()) if path.name.endswith(store.SUFFIXES))
-    entries = [Entry(store.read_header(file), file) for file in files] if folder.is_dir() else []
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in paths if path.name.endswith(store.SUFFIXES)]
+    entries = [Entry(store.read_header(file), file) for file in files]
     return tuple(sorted(entries, key=lambda entry: (entry.name, _rank(entry.phase), entry.file)))
 
 

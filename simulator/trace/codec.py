@@ -38,11 +38,15 @@ MOST_DIMENSIONS = 16
 DEEPEST_ARGUMENT = 16
 
 _HEADER_KEYS = frozenset(
-    "accsim_trace name model phase sizes parametric source guesses ranges tensors operators".split()
+    {"accsim_trace", "name", "model", "phase", "sizes", "parametric", "source", "guesses"}
+    | {"ranges", "tensors", "operators"}
 )
-_TENSOR_KEYS = frozenset("tensor storage offset shape strides dtype role name data".split())
+_TENSOR_KEYS = frozenset(
+    {"tensor", "storage", "offset", "shape", "strides", "dtype", "role", "name", "data"}
+)
 _OPERATOR_KEYS = frozenset(
-    "operator name inputs outputs args kwargs module phase stream measured_us guess".split()
+    {"operator", "name", "inputs", "outputs", "args", "kwargs", "module", "phase", "stream"}
+    | {"measured_us", "guess"}
 )
 
 
@@ -127,12 +131,12 @@ def decode_tensor(line: Line, sizes: Mapping[str, int]) -> Tensor:
     if len(shape) != len(strides):
         raise TraceError(f"{len(shape)} dimensions but {len(strides)} strides", where="strides")
     dtype = line.get("dtype")
-    if dtype not in DTYPE_BITS:
+    if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
         raise TraceError(
             f"unknown dtype {dtype!r}", where="dtype", remedy=suggest(str(dtype), DTYPE_BITS)
         )
     role = line.get("role", "activation")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise TraceError(f"unknown role {role!r}", where="role", remedy=suggest(str(role), ROLES))
     data = line.get("data")
     if data is not None and not (isinstance(data, str) and _is_digest(data)):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from simulator.errors import OptionError
 from simulator.trace.schema import Operator, Trace
@@ -48,14 +49,14 @@ def rows_per_expert(total: int, shares: Sequence[int]) -> list[int]:
     """Rows of each expert; they add up to ``total``."""
     half = DENOMINATOR // 2
     ends = [(total * share + half) // DENOMINATOR for share in shares]
-    return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    return [end - start for start, end in pairwise(ends)]
 
 
 def rows_expressions(total: str, shares: Sequence[int]) -> list[str]:
     """The same as expressions, of an expression for the total."""
     half = DENOMINATOR // 2
     ends = [f"(({total})*{share}+{half})//{DENOMINATOR}" for share in shares]
-    return [f"{end}-{start}" for start, end in zip(ends, ends[1:], strict=False)]
+    return [f"{end}-{start}" for start, end in pairwise(ends)]
 
 
 def annotate(trace: Trace, shares: Sequence[int]) -> None:

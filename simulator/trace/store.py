@@ -118,18 +118,28 @@ def read_trace(path: str | os.PathLike[str], arrays: bool = True) -> Trace:
     )
 
 
-def save_trace(trace: Trace, path: str | os.PathLike[str]) -> Path:
-    """Write a trace completely or not at all; returns the path written."""
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Refuse a file name that :func:`save_trace` would refuse, before the work is done."""
     target = Path(path)
-    name = target.name
-    if not name.endswith(SUFFIXES):
-        raise TraceError(
+    if not target.name.endswith(SUFFIXES):
+        raise OutputError(
             "unknown kind of trace file",
             where=target,
             remedy="name it NAME.jsonl.gz, or NAME.trace for a folder with arrays",
         )
+    if not target.absolute().parent.is_dir():
+        raise OutputError(
+            "no such folder", where=target.parent, remedy="make it first, or choose another"
+        )
+    return target
+
+
+def save_trace(trace: Trace, path: str | os.PathLike[str]) -> Path:
+    """Write a trace completely or not at all; returns the path written."""
+    target = check_target(path)
+    name = target.name
     if _stored_arrays(trace) and not name.endswith(".trace"):
-        raise TraceError(
+        raise OutputError(
             "the trace has recorded arrays, which need a folder",
             where=target,
             remedy=f"name it {name.removesuffix('.gz').removesuffix('.jsonl')}.trace",
@@ -209,7 +219,7 @@ def _line_file(path: Path) -> Path:
         raise TraceError(
             "no such trace",
             where=path,
-            remedy="give a .jsonl.gz file or a .trace folder; 'accsim trace list' shows recorded ones",
+            remedy="give a .jsonl.gz file, a .trace folder, or a name from 'accsim trace list'",
         )
     return file
 

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from simulator.trace.export.language import DEFAULTS, export_model, ranges_of, sizes_of
+from simulator.trace.export.language import checked_sizes, export_model
 from simulator.trace.export.models import MODELS
+from simulator.trace.export.user import export_module
 
-__all__ = ["DEFAULTS", "MODELS", "export_model", "ranges_of", "sizes_of"]
+__all__ = ["MODELS", "checked_sizes", "export_model", "export_module"]

@@ -19,6 +19,7 @@ from simulator.trace.export import models, training
 from simulator.trace.export.capture import capture
 from simulator.trace.export.kv_cache import preallocated_cache
 from simulator.trace.export.recorder import Recorder
+from simulator.trace.export.requirements import require
 from simulator.trace.schema import Trace
 
 LARGEST_BATCH = 65536
@@ -45,10 +46,11 @@ def ranges_of(entry: models.ModelEntry, phase: str) -> dict[str, tuple[int, int]
 
 
 def checked_sizes(
-    entry: models.ModelEntry, phase: str, given: Mapping[str, int | None]
+    entry: models.ModelEntry, phase: str, given: Mapping[str, int | None] | None = None
 ) -> dict[str, int]:
     """Given sizes with defaults filled in; a size the phase lacks is an error."""
     ranges = ranges_of(entry, phase)
+    given = given or {}
     for size, value in given.items():
         if value is not None and size not in ranges:
             raise OptionError(
@@ -76,12 +78,13 @@ def export_model(
     routing: str = "uniform",
 ) -> Trace:
     """Run the real code of a named model on the meta device and return its trace."""
-    import torch
-    import transformers
-
     entry = models.model_entry(name)
     sizes = checked_sizes(entry, phase, {"batch": batch, "prompt": prompt, "context": context})
     shares = expert_routing.expert_shares(routing, entry.experts, entry.experts_per_token)
+    require("torch", "torch", "transformers")
+    import torch
+    import transformers
+
     model = models.build(name, phase)
     recorder = Recorder(phase=phase)
     declare_parameters(recorder, model)

@@ -65,7 +65,6 @@ def _gpt2(
             "resid_pdrop": 0.0,
             "embd_pdrop": 0.0,
             "attn_pdrop": 0.0,
-            "loss_type": "ForCausalLM",
         },
     )
 
@@ -217,4 +216,7 @@ def build(name: str, phase: str) -> Any:
         model = getattr(transformers, entry.model_class(phase))._from_config(
             configuration, **options
         )
+    if entry.family == "decoder":
+        # transformers derives it from the class name, which fails for GPT-2.
+        model.loss_type = "ForCausalLM"
     return model.train(phase == "train")

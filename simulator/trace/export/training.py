@@ -16,35 +16,30 @@ from simulator.trace.export.recorder import Recorder
 
 def run(recorder: Recorder, model: Any, inputs: Mapping[str, Any]) -> None:
     """Record a step of a transformers model, whose forward returns a loss."""
+    options = {"use_cache": False} if hasattr(model.config, "use_cache") else {}
     with capture(recorder, model, backward=True):
         recorder.phase = "forward"
-        loss = model(**inputs, **_no_cache(model)).loss
-        backward_and_update(recorder, model, loss)
+        loss = model(**inputs, **options).loss
+        recorder.phase = "backward"
+        loss.backward()
+        parameters = {name: p for name, p in model.named_parameters() if p.grad is not None}
+        update(recorder, parameters)
 
 
-def backward_and_update(recorder: Recorder, model: Any, loss: Any) -> None:
-    """The rest of a step, from the loss on; call it inside a capture."""
-    recorder.phase = "backward"
-    loss.backward()
-    parameters = {name: p for name, p in model.named_parameters() if p.grad is not None}
-    optimizer = _warm_optimizer(recorder, parameters)
+def update(recorder: Recorder, parameters: Mapping[str, Any], step: bool = True) -> None:
+    """Name the gradients and, if ``step``, record the optimizer; call it inside a capture."""
     for name, parameter in parameters.items():
         recorder.declare(parameter.grad, "gradient", f"{name}.grad")
-        for key, state in optimizer.state[parameter].items():
-            if state.shape == parameter.shape and state.dim():
-                recorder.declare(state, "optimizer_state", f"{name}.{key}")
-    recorder.phase, recorder.module = "optimizer", "optimizer"
-    optimizer.step()
-
-
-def _warm_optimizer(recorder: Recorder, parameters: Mapping[str, Any]) -> Any:
+    if not step:
+        return
     import torch
 
     optimizer = torch.optim.AdamW(list(parameters.values()), lr=1e-4, foreach=True)
     with recorder.paused():
         optimizer.step()
-    return optimizer
-
-
-def _no_cache(model: Any) -> dict[str, Any]:
-    return {"use_cache": False} if hasattr(model.config, "use_cache") else {}
+    for name, parameter in parameters.items():
+        for key, state in optimizer.state[parameter].items():
+            if state.shape == parameter.shape and state.device == parameter.device:
+                recorder.declare(state, "optimizer_state", f"{name}.{key}")
+    recorder.phase, recorder.module = "optimizer", "optimizer"
+    optimizer.step()

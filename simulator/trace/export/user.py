@@ -1,0 +1,138 @@
+"""Any ``nn.Module`` with example inputs.
+
+The module itself is not touched: it runs with stand-ins on the meta device for
+its parameters and buffers, so it may hold real weights of any size.  Example
+inputs give shapes and dtypes; integer ones keep their values, which say where
+memory is touched.
+
+Left out: tensors that a module keeps outside its parameters and buffers, and
+control flow on values other than the guesses of :mod:`.guesses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from simulator.errors import TraceError
+from simulator.trace.export.capture import capture
+from simulator.trace.export.recorder import Recorder
+from simulator.trace.export.requirements import require
+from simulator.trace.export.training import update
+from simulator.trace.schema import Trace
+
+
+def export_module(
+    module: Any,
+    example_inputs: Any,
+    *,
+    name: str | None = None,
+    phase: str = "forward",
+    backward: bool = False,
+    optimizer: bool = False,
+) -> Trace:
+    """The trace of ``module(*example_inputs)``, of its gradients, of an AdamW step.
+
+    ``example_inputs`` is a tensor, a sequence of positional or a mapping of named
+    arguments.  ``backward`` adds the backward pass of all floating-point outputs
+    (gradients of a loss come from outside), ``optimizer`` also the update.  The
+    module's own mode decides about dropout: call ``eval()`` first to have none.
+    """
+    require("torch", "torch")
+    import torch
+
+    recorder = Recorder(phase=phase)
+    state = {
+        key: _stand_in(tensor)
+        for key, tensor in (*module.named_parameters(), *module.named_buffers())
+    }
+    for key, tensor in state.items():
+        recorder.declare(tensor, "weight", key)
+    args, kwargs = _arguments(recorder, example_inputs)
+    gradients = backward or optimizer
+    try:
+        with torch.set_grad_enabled(gradients), capture(recorder, module, backward=gradients):
+            with torch.device("meta"):
+                outputs = torch.func.functional_call(module, state, args, kwargs)
+            if gradients:
+                _backward(recorder, outputs)
+                parameters = {key: t for key, t in state.items() if t.grad is not None}
+                update(recorder, parameters, step=optimizer)
+    except (RuntimeError, NotImplementedError) as error:
+        if isinstance(error, TraceError):
+            raise
+        raise TraceError(
+            f"{type(module).__name__} does not run without values: {error}".partition("\n")[0],
+            where=recorder.module,
+            remedy="keep constant tensors as buffers, and shapes independent of values",
+        ) from error
+    title = name or type(module).__name__
+    return recorder.finish(
+        title,
+        f"{type(module).__module__}.{type(module).__qualname__}",
+        "train" if gradients else phase,
+        {},
+        {"torch": torch.__version__, "mode": "train" if module.training else "eval"},
+    )
+
+
+def _stand_in(tensor: Any) -> Any:
+    """The same window on the meta device."""
+    import torch
+
+    with torch.no_grad():
+        copy = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    return copy.requires_grad_(tensor.requires_grad)
+
+
+def _arguments(recorder: Recorder, example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(example_inputs, Mapping):
+        named = {key: _input(recorder, value, str(key)) for key, value in example_inputs.items()}
+        return (), named
+    single = hasattr(example_inputs, "untyped_storage")
+    values: Sequence[Any] = (example_inputs,) if single else tuple(example_inputs)
+    return tuple(_input(recorder, value, f"input.{i}") for i, value in enumerate(values)), {}
+
+
+def _input(recorder: Recorder, value: Any, name: str) -> Any:
+    """A stand-in for every tensor in an argument; integers keep their values."""
+    if isinstance(value, list | tuple):
+        return type(value)(_input(recorder, v, f"{name}.{i}") for i, v in enumerate(value))
+    if isinstance(value, dict):
+        return {key: _input(recorder, v, f"{name}.{key}") for key, v in value.items()}
+    if not hasattr(value, "untyped_storage"):
+        return value
+    stand_in = _stand_in(value)
+    recorder.declare(stand_in, "input", name)
+    if _has_index_values(value):
+        recorder.attach(stand_in, value.cpu().numpy())
+    return stand_in
+
+
+def _has_index_values(tensor: Any) -> bool:
+    integers = str(tensor.dtype) in ("torch.int32", "torch.int64")
+    return integers and tensor.dim() in (1, 2) and tensor.device.type != "meta"
+
+
+def _backward(recorder: Recorder, outputs: Any) -> None:
+    import torch
+
+    differentiable = [tensor for tensor in _tensors(outputs) if tensor.requires_grad]
+    if not differentiable:
+        raise TraceError(
+            "no output depends on a parameter that requires a gradient",
+            where=recorder.module,
+            remedy="export without backward, or unfreeze a parameter",
+        )
+    with recorder.paused():
+        gradients = [torch.empty_like(tensor) for tensor in differentiable]
+    recorder.phase = "backward"
+    torch.autograd.backward(differentiable, gradients)
+
+
+def _tensors(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return [tensor for item in value.values() for tensor in _tensors(item)]
+    if isinstance(value, list | tuple):
+        return [tensor for item in value for tensor in _tensors(item)]
+    return [value] if hasattr(value, "untyped_storage") else []
