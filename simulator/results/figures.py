@@ -27,6 +27,12 @@ WIDTH_INCHES = 7.0
 _ROWS = 10
 """Kinds of work shown by name; the rest is one row."""
 _OUTSIDE = "outside kernels"
+_ROOF_LABEL: dict[str, Any] = {
+    "size": 7.5,
+    "zorder": 4,
+    "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+}
+"""Legible even where points crowd."""
 
 
 def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:
@@ -219,8 +225,8 @@ def _draw_roofs(
             (at, slope["peak"] * at),
             (-5, 4) if place == 0 else (6, -8),
             textcoords="offset points",
-            size=7.5,
             ha="right" if place == 0 else "left",
+            **_ROOF_LABEL,
         )
     # A compute roof begins where the widest memory feeds it.
     steepest = max((slope["peak"] for slope in memory), default=math.inf)
@@ -232,8 +238,8 @@ def _draw_roofs(
             (right, roof["peak"]),
             (-3, 3),
             textcoords="offset points",
-            size=7.5,
             ha="right",
+            **_ROOF_LABEL,
         )
 
 
@@ -338,7 +344,7 @@ def _label_ends(
             va="center",
             size=7,
         )
-    axes.set_xlim(0, 1.6 * max(values, default=0) or 1)
+    axes.set_xlim(0, 1.75 * max(values, default=0) or 1)
     axes.xaxis.set_major_formatter(lambda value, _: human(value, unit, 2) if value else "0")
     axes.xaxis.set_major_locator(_few_ticks())
     axes.tick_params(axis="y", length=0)

@@ -229,7 +229,7 @@ _COMPARED = [
     Column("tokens/s", lambda row: rate(row["tokens_per_s"]), lambda row: row["tokens_per_s"]),
     Column("graphs/s", lambda row: rate(row["graphs_per_s"]), lambda row: row["graphs_per_s"]),
     Column("energy", lambda row: human(row["energy_j"], "J"), lambda row: row["energy_j"]),
-    Column("× less energy", lambda row: times(row["energy_gain"]), lambda row: row["energy_gain"]),
+    Column("energy gain", lambda row: times(row["energy_gain"]), lambda row: row["energy_gain"]),
     Column("× bound", lambda row: times(row["bound_ratio"]), lambda row: row["bound_ratio"]),
     Column("bound by", lambda row: row["bound_by"]),
     Column(
