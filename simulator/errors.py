@@ -65,9 +65,15 @@ class OutputError(AccsimError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like ``word``, or None if none is alike."""
+    """The choice most like ``word`` (or that completes it), or None if none is alike."""
     by_folded = {choice.casefold(): choice for choice in sorted(choices, reverse=True)}
-    found = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.5)
+    folded = word.casefold()
+    if not folded:
+        return None
+    completions = sorted(name for name in by_folded if name.startswith(folded))
+    if completions:
+        return by_folded[completions[0]]
+    found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.5)
     return by_folded[found[0]] if found else None
 
 

@@ -61,6 +61,12 @@ class Dimension:
     units: Mapping[str, Decimal]
     integral: bool = False
 
+    @property
+    def wanted(self) -> str:
+        """In words, with an example: ``a size such as '40 MiB'``."""
+        article = "an" if self.name[0] in "aeiou" else "a"
+        return f"{article} {self.name} such as '{self.example}'"
+
 
 def _units(base: str, *prefixes: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {prefix + base: factor for table in prefixes for prefix, factor in table.items()}
@@ -119,7 +125,7 @@ def split_quantity(text: str) -> tuple[Decimal, str]:
 
 def parse(value: object, dimension: Dimension) -> float | int:
     """``value`` (text with a unit) in SI units, or :class:`UnitError` in one line."""
-    expected = f"expected a {dimension.name} such as '{dimension.example}'"
+    expected = f"expected {dimension.wanted}"
     if isinstance(value, bool) or not isinstance(value, str):
         shown = f"{value!r} has no unit" if isinstance(value, int | float) else f"got {value!r:.60}"
         raise UnitError(f"{expected}, {shown}", remedy=f"write it as '{dimension.example}'")

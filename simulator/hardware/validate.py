@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from simulator.errors import HardwareError, suggest
 from simulator.hardware.description import Description
+from simulator.hardware.leaf import OVERRIDE
 from simulator.units import Dimension
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -52,7 +53,7 @@ def _explain(
     description: Description, model: type[BaseModel], error: ValidationError
 ) -> HardwareError:
     details = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    path = [str(part) for part in details["loc"]]
+    path = [str(part) for part in details["loc"] if part != "[key]"]
     message, remedy = _words(model, details)
     return HardwareError(message, where=_where(description, path), remedy=remedy)
 
@@ -83,9 +84,9 @@ def _words(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str | No
 
 
 def _where(description: Description, path: Sequence[str]) -> str:
-    """File, line and key path; the line of the nearest value the file does have."""
+    """File, line and key path; for a whole block, the override in it that broke it."""
     place = str(description.files[0])
-    for depth in range(len(path), 0, -1):
+    for depth in range(len(path), -1, -1):
         prefix = ".".join(path[:depth])
         exact = description.provenance.get(prefix)
         if exact is not None:
@@ -94,9 +95,13 @@ def _where(description: Description, path: Sequence[str]) -> str:
         inside = [
             mark
             for key, mark in description.provenance.items()
-            if key.startswith(f"{prefix}.") and mark.line
+            if not prefix or key.startswith(f"{prefix}.")
         ]
-        if inside:
+        overrides = [mark for mark in inside if mark.quality == OVERRIDE]
+        if overrides:
+            place = overrides[-1].place
+            break
+        if inside and prefix:
             place = inside[0].file
             break
     return f"{place}: {'.'.join(path)}" if path else place
@@ -140,7 +145,7 @@ def _describe(model: type[BaseModel], path: Sequence[str]) -> str:
             continue
         for mark in field.metadata:
             if isinstance(mark, Dimension):
-                return f"a {mark.name} such as '{mark.example}'"
+                return mark.wanted
         names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
         if field.annotation in names:
             return names[field.annotation]

@@ -224,6 +224,11 @@ class MemorySpec(Block):
                 f"a burst of {access} B in {burst_s * 1e9:.3g} ns is faster than the pins, which "
                 f"need {on_pins_s * 1e9:.3g} ns; raise timing.burst, data_rate or data_pins"
             )
+        if burst_s > 1.01 * on_pins_s + 0.5 / self.clock:
+            raise ValueError(
+                f"the pins carry {access} B in {on_pins_s * 1e9:.3g} ns but a burst takes "
+                f"{burst_s * 1e9:.3g} ns; change clock together with data_rate"
+            )
         order = (
             ("ccd_s", "burst", timing.ccd_s, timing.burst),
             ("ccd_l", "ccd_s", timing.ccd_l, timing.ccd_s),

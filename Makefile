@@ -1,0 +1,45 @@
+# Everything runs in .venv, which is made (and remade when pyproject.toml changes) on demand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ACCSIM := $(BIN)/accsim
+DEMO := build/demo
+DECODE := --phase decode --context 512
+
+.PHONY: demo test lint types tests tests-slow clean
+
+test: lint types tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy simulator
+
+tests: $(STAMP)
+	$(BIN)/python -m pytest
+
+tests-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+demo: $(STAMP)
+	$(ACCSIM) hw list
+	$(ACCSIM) run llama2-7b $(DECODE) --hw a100-sxm-80gb --launch graph --out $(DEMO)/a100
+	$(ACCSIM) run llama2-7b $(DECODE) --hw flightllm-u280 --out $(DEMO)/flightllm
+	$(ACCSIM) run gpt2-xl $(DECODE) --hw pim-gpt --out $(DEMO)/pim-gpt
+	$(ACCSIM) run gcn:synthetic-cora --hw a100-sxm-80gb --out $(DEMO)/gnn
+	@echo "open $(DEMO)/a100/report.html"
+
+# The interpreter is checked first, so that an old one fails with a sentence.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+	  "accsim needs Python 3.11 to 3.13; run: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache

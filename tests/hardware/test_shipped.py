@@ -1,0 +1,102 @@
+"""The shipped descriptions: valid, every number with source and quality, peaks as published."""
+
+import pytest
+
+from simulator.hardware import DEVICE_KINDS, QUALITIES, catalogue, resolve
+from simulator.hardware.compose import Composer
+from simulator.hardware.leaf import leaves
+from simulator.system.specs import check, load_hardware, peaks
+
+ENTRIES = catalogue()
+NAMES = [entry.name for entry in ENTRIES]
+
+
+def test_the_first_devices_and_their_memories_are_there():
+    assert {"a100-sxm-80gb", "h100-sxm", "pim-gpt", "flightllm-u280", "host-pytorch"} <= {*NAMES}
+    assert {"hbm2-2.0", "hbm2e-3.2", "hbm3-5.2", "gddr6-16"} <= {*NAMES}
+
+
+def test_names_are_unique_and_lower_case():
+    assert len(set(NAMES)) == len(NAMES)
+    assert all(name == name.lower() for name in NAMES)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_valid_and_in_the_folder_of_its_kind(entry):
+    description = resolve(entry.name)
+    assert description.kind == entry.kind
+    assert entry.title
+    spec = check(description)
+    for peak in peaks(spec):
+        assert peak.value > 0, peak
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_number_has_a_source_and_a_quality(entry):
+    for path, leaf in leaves(Composer().compose(entry.path)):
+        if leaf.is_number:
+            assert leaf.provenance.source, path
+            assert leaf.provenance.quality in QUALITIES, path
+
+
+PEAKS = [
+    ("a100-sxm-80gb", "DRAM bandwidth", 2.039e12),
+    ("a100-sxm-80gb", "matrix bfloat16", 312e12),
+    ("a100-sxm-80gb", "matrix tf32", 156e12),
+    ("a100-sxm-80gb", "matrix int8", 624e12),
+    ("a100-sxm-80gb", "matrix float64", 19.5e12),
+    ("a100-sxm-80gb", "vector float32", 19.5e12),
+    ("a100-sxm-80gb", "L2 bandwidth", 5.43e12),
+    ("h100-sxm", "DRAM bandwidth", 3.35e12),
+    ("h100-sxm", "matrix bfloat16", 989.4e12),
+    ("h100-sxm", "matrix float8", 1979e12),
+    ("h100-sxm", "vector float32", 61.8e12),
+    ("pim-gpt", "in-bank bandwidth", 4.096e12),
+    ("pim-gpt", "DRAM bandwidth", 256e9),
+    ("flightllm-u280", "DRAM bandwidth", 460e9),
+    ("flightllm-u280", "weight-channel bandwidth", 345e9),
+    ("flightllm-u280", "matrix mode int8", 2 * 3 * 4096 * 225e6),
+    ("hbm2-2.0", "DRAM bandwidth", 256e9),
+    ("gddr6-16", "DRAM bandwidth", 64e9),
+]
+
+
+@pytest.mark.parametrize(("name", "what", "published"), PEAKS)
+def test_derived_peaks_are_the_published_ones(name, what, published):
+    derived = {peak.name: peak.value for peak in peaks(check(resolve(name)))}
+    assert derived[what] == pytest.approx(published, rel=4e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "gibibytes"),
+    [
+        ("a100-sxm-80gb", 80),
+        ("h100-sxm", 80),
+        ("pim-gpt", 4),
+        ("flightllm-u280", 8),
+        ("hbm2-2.0", 4),
+        ("gddr6-16", 1),
+    ],
+)
+def test_capacity_follows_from_the_organisation(name, gibibytes):
+    assert check(resolve(name)).capacity_bytes == gibibytes * 2**30  # type: ignore[union-attr]
+
+
+def test_idle_latency_of_the_u280_memory_is_the_measured_one():
+    """Shuhai (arXiv 2005.04324): 106.7 / 122.2 / 137.8 ns for row hit, closed row, conflict."""
+    spec = load_hardware("flightllm-u280").spec
+    timing, memory = spec.memory.timing, spec.memory
+    path_s = (
+        spec.axi.latency + timing.read_latency.seconds + memory.cycles(timing.burst) / memory.clock
+    )
+    closed_s = path_s + timing.rcd_read.seconds
+    assert path_s == pytest.approx(106.7e-9, rel=0.02)
+    assert closed_s == pytest.approx(122.2e-9, rel=0.02)
+    assert closed_s + timing.precharge.seconds == pytest.approx(137.8e-9, rel=0.02)
+
+
+@pytest.mark.parametrize("entry", [e for e in ENTRIES if e.kind in DEVICE_KINDS], ids=str)
+def test_devices_load(entry):
+    hardware = load_hardware(entry.name)
+    assert (hardware.name, hardware.kind) == (entry.name, entry.kind)
+    assert hardware.spec.capacity_bytes == hardware.spec.memory.capacity_bytes
