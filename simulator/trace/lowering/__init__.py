@@ -14,7 +14,7 @@ from simulator.trace.lowering import (  # noqa: F401  (imported to register thei
     sparse,
     views,
 )
-from simulator.trace.lowering.operands import operand
+from simulator.trace.lowering.operands import numel, operand, shape_of
 from simulator.trace.lowering.registry import Call, lower, lower_all, lowers, mapped_names
 from simulator.trace.lowering.summary import KindSummary, summary, unmapped
 
@@ -25,7 +25,9 @@ __all__ = [
     "lower_all",
     "lowers",
     "mapped_names",
+    "numel",
     "operand",
+    "shape_of",
     "summary",
     "unmapped",
 ]

@@ -101,3 +101,33 @@ def test_a_7b_decode_step_lowers_in_a_moment():
     dependencies(trace, works)
     assert lowered - start < 0.3
     assert time.process_time() - lowered < 0.2
+
+
+def products(trace):
+    return [work for work in lower_all(trace) if work.kind == "gemm"]
+
+
+def test_quantization_shrinks_the_bytes_of_weights_alone():
+    from simulator.trace.transforms import quantize
+
+    plain = load_trace("gpt2", phase="decode")
+    for before, after in zip(products(plain), products(quantize(plain, "w4")), strict=True):
+        assert before.operations == after.operations
+        assert before.reads[0] == after.reads[0]
+        assert after.reads[1].bytes * 4 == before.reads[1].bytes
+
+
+def test_sparsity_thins_the_selected_products():
+    from simulator.trace.transforms import sparsify
+
+    plain = load_trace("llama2-7b", phase="decode")
+    thin = sparsify(plain, "*mlp*=0.5")
+    halved = 0
+    for before, after in zip(products(plain), products(thin), strict=True):
+        if after.density == 0.5:
+            halved += 1
+            assert after.reads[1].bytes * 2 == before.reads[1].bytes
+            assert after.operations["matrix"] * 2 == before.operations["matrix"]
+        else:
+            assert after == before
+    assert halved == 3 * 32
