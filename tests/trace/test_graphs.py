@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import TraceError
+from simulator.trace.arrays import array_digest
 from simulator.trace.graphs import (
     PRESETS,
     Graph,
@@ -19,6 +20,7 @@ from simulator.trace.graphs import (
     community_bounds,
     from_edges,
     generate,
+    load_graph,
     permute,
     preset,
     read_edges,
@@ -26,7 +28,6 @@ from simulator.trace.graphs import (
 from simulator.trace.graphs.recipes import (
     DERIVED,
     compact,
-    index_digest,
     rebuild,
     recipes_for,
 )
@@ -114,7 +115,7 @@ class TestGenerator:
         # Shipped traces store recipes: a change here invalidates every one of them
         # and needs a new generator name.
         graph = generate("synthetic-cora")
-        assert index_digest(compact(graph.indices)).startswith("eb29d391457e3a4e")
+        assert array_digest(compact(graph.indices)).startswith("eb29d391457e3a4e")
 
     @settings(max_examples=40, deadline=None)
     @given(
@@ -363,23 +364,23 @@ class TestRecipes:
     def test_arrays_come_back_from_json(self) -> None:
         graph = self.graph()
         arrays = {name: compact(derive(graph)) for name, derive in DERIVED.items()}
-        digests = {index_digest(array) for array in arrays.values()}
+        digests = {array_digest(array) for array in arrays.values()}
         recipes = recipes_for(graph, digests)
         assert set(recipes) == digests
         rebuilt = rebuild(json.loads(json.dumps(recipes)))
         for array in arrays.values():
-            assert np.array_equal(rebuilt[index_digest(array)], array)
+            assert np.array_equal(rebuilt[array_digest(array)], array)
 
     def test_other_arrays_and_graphs_from_files_have_none(self) -> None:
         graph = self.graph()
-        stranger = index_digest(np.arange(17, dtype=np.int32))
-        source = index_digest(compact(graph.indices))
+        stranger = array_digest(np.arange(17, dtype=np.int32))
+        source = array_digest(compact(graph.indices))
         assert set(recipes_for(graph, {source, stranger})) == {source}
         assert recipes_for(replace(graph, recipe=None), {source}) == {}
 
     def test_a_changed_recipe_fails_its_digest(self) -> None:
         graph = self.graph()
-        digest = index_digest(compact(graph.indices))
+        digest = array_digest(compact(graph.indices))
         [entry] = recipes_for(graph, {digest}).values()
         with pytest.raises(TraceError, match="other values"):
             rebuild({digest: {**entry, "seed": 8}})
@@ -406,3 +407,34 @@ class TestRecipes:
         with pytest.raises(TraceError) as error:
             rebuild({"0" * 64: {**entry, **change}})
         assert "\n" not in str(error.value)
+
+
+class TestLoadGraph:
+    def test_names_are_generated_and_files_read(self, tmp_path: Path) -> None:
+        file = tmp_path / "edges.txt"
+        file.write_text("0 1\n1 2\n")
+        assert load_graph(str(file), features=3).features == 3
+        cora = load_graph("synthetic-cora", seed=2, features=100)
+        assert cora.recipe == replace(preset("synthetic-cora", seed=2), features=100)
+
+    def test_a_permutation_is_applied_to_both(self, tmp_path: Path) -> None:
+        file = tmp_path / "edges.txt"
+        file.write_text("".join(f"{node} {node + 1}\n" for node in range(20)))
+        for name in (str(file), "synthetic-cora"):
+            plain, shuffled = load_graph(name), load_graph(name, permutation=1)
+            assert shuffled.name == f"{plain.name}-permuted"
+            assert not np.array_equal(plain.indices, shuffled.indices)
+
+    @pytest.mark.parametrize(
+        ("name", "options", "message"),
+        [
+            ("synthetic-core", {}, "did you mean 'synthetic-cora'"),
+            ("missing.txt", {}, "No such file"),
+            ("synthetic-cora", {"features": 0}, "features = 0"),
+            ("synthetic-cora", {"permutation": -1}, "permutation seed -1"),
+            ("synthetic-cora", {"seed": -1}, "seed"),
+        ],
+    )
+    def test_mistakes_are_one_line(self, name: str, options: dict[str, int], message: str) -> None:
+        with pytest.raises(TraceError, match=message):
+            load_graph(name, **options)

@@ -25,6 +25,10 @@ def plain_execute(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
     return operator(*args, **kwargs)
 
 
+def is_meta(tensor: Any) -> bool:
+    return bool(tensor.is_meta)
+
+
 @contextmanager
 def capture(
     recorder: Recorder,
@@ -32,13 +36,13 @@ def capture(
     *,
     backward: bool = False,
     execute: Execute = plain_execute,
-    real_tensors: bool = False,
+    on_device: Callable[[Any], bool] = is_meta,
 ) -> Iterator[None]:
     """Record what runs inside into ``recorder``; ``root`` names the modules.
 
     ``execute`` may run an operator otherwise than PyTorch would (to compute index
-    tensors for real while features stay on the meta device); ``real_tensors`` says
-    that operators on real tensors alone are the simulated device's work too.
+    tensors for real while features stay on the meta device); ``on_device`` tells
+    the tensors of the simulated device; operators on others alone are the host's.
     """
     from torch.fx.experimental import _config as meta_config
 
@@ -47,7 +51,7 @@ def capture(
         stack.enter_context(paths.followed())
         stack.enter_context(meta_config.patch(meta_nonzero_assume_all_nonzero=True))
         stack.enter_context(_function_mode(recorder, paths if backward else None))
-        stack.enter_context(_dispatch_mode(recorder, execute, real_tensors))
+        stack.enter_context(_dispatch_mode(recorder, execute, on_device))
         yield
 
 
@@ -71,14 +75,14 @@ def _function_mode(recorder: Recorder, paths: ModulePaths | None) -> Any:
     return FunctionMode()
 
 
-def _dispatch_mode(recorder: Recorder, execute: Execute, real_tensors: bool) -> Any:
+def _dispatch_mode(recorder: Recorder, execute: Execute, on_device: Callable[[Any], bool]) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class DispatchMode(TorchDispatchMode):
         def __torch_dispatch__(
             self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            return _dispatch(recorder, execute, real_tensors, operator, args, kwargs or {})
+            return _dispatch(recorder, execute, on_device, operator, args, kwargs or {})
 
     return DispatchMode()
 
@@ -86,7 +90,7 @@ def _dispatch_mode(recorder: Recorder, execute: Execute, real_tensors: bool) -> 
 def _dispatch(
     recorder: Recorder,
     execute: Execute,
-    real_tensors: bool,
+    on_device: Callable[[Any], bool],
     operator: Any,
     args: Any,
     kwargs: Mapping[str, Any],
@@ -105,7 +109,7 @@ def _dispatch(
             where=recorder.module,
             remedy="replace it in the model by an operator whose output shape is fixed",
         ) from error
-    if real_tensors or _on_device((args, kwargs, results)):
+    if _any_tensor(on_device, (args, kwargs, results)):
         written = [*_changed(operator, args, kwargs), results]
         recorder.record(name, args, kwargs, written, guesses.assumed_shape(name, args, kwargs))
     return results
@@ -121,10 +125,9 @@ def _changed(operator: Any, args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _on_device(value: Any) -> bool:
-    """Whether any tensor among ``value`` is simulated; the rest is the host's own work."""
+def _any_tensor(test: Callable[[Any], bool], value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return any(_on_device(item) for item in value)
+        return any(_any_tensor(test, item) for item in value)
     if isinstance(value, dict):
-        return any(_on_device(item) for item in value.values())
-    return getattr(getattr(value, "device", None), "type", None) == "meta"
+        return any(_any_tensor(test, item) for item in value.values())
+    return hasattr(value, "untyped_storage") and test(value)

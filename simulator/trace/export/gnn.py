@@ -21,11 +21,12 @@ from types import MappingProxyType
 from typing import Any
 
 from simulator.errors import OptionError, suggest
-from simulator.trace.export import training
 from simulator.trace.export.capture import capture
-from simulator.trace.export.mixed import MixedExecution
+from simulator.trace.export.mixed import MixedExecution, on_device
 from simulator.trace.export.recorder import Recorder
-from simulator.trace.export.sparse import sparse_mode
+from simulator.trace.export.requirements import require
+from simulator.trace.export.sparse import quiet, sparse_mode
+from simulator.trace.export.training import update
 from simulator.trace.graphs import Graph
 from simulator.trace.graphs.recipes import recipes_for
 from simulator.trace.schema import Trace
@@ -42,7 +43,6 @@ class GraphModel:
 
     class_name: str
     source: str
-    adjacencies: tuple[str, ...] = ADJACENCIES
     attention: bool = False
 
 
@@ -50,7 +50,7 @@ GRAPH_MODELS: Mapping[str, GraphModel] = MappingProxyType(
     {
         "gcn": GraphModel("GCN", "Kipf and Welling 2017, arXiv 1609.02907"),
         "graphsage": GraphModel("GraphSAGE", "Hamilton et al. 2017, arXiv 1706.02216"),
-        "gat": GraphModel("GAT", "Velickovic et al. 2018, arXiv 1710.10903", ("edges",), True),
+        "gat": GraphModel("GAT", "Velickovic et al. 2018, arXiv 1710.10903", attention=True),
         "gin": GraphModel("GIN", "Xu et al. 2019, arXiv 1810.00826"),
     }
 )
@@ -71,6 +71,7 @@ def export_gnn(
     ``hidden`` is the width of a layer's output, all ``heads`` of GAT together.
     """
     entry = _checked(model, hidden, layers, heads, phase, adjacency)
+    require("gnn", "torch", "torch_geometric")
     import torch
     import torch_geometric
 
@@ -81,8 +82,10 @@ def export_gnn(
     features = torch.empty((graph.nodes, graph.features), device="meta")
     recorder.declare(features, "input", "features")
     execution = MixedExecution(recorder)
-    edges = _adjacency(recorder, graph, adjacency)
+    labels = _labels(recorder, graph)
     with ExitStack() as stack:
+        stack.enter_context(quiet())
+        edges = _adjacency(recorder, graph, adjacency)
         if phase == "forward":
             stack.enter_context(torch.no_grad())
         stack.enter_context(
@@ -91,14 +94,17 @@ def export_gnn(
                 network,
                 backward=phase == "train",
                 execute=execution,
-                real_tensors=True,
+                on_device=on_device,
             )
         )
         stack.enter_context(sparse_mode(recorder, execution))
         scores = network(features, edges)
         if phase == "train":
-            loss = torch.nn.functional.cross_entropy(scores, _labels(recorder, graph))
-            training.backward_and_update(recorder, network, loss)
+            loss: Any = torch.nn.functional.cross_entropy(scores, labels)
+            recorder.phase = "backward"
+            loss.backward()
+            parameters = {name: p for name, p in network.named_parameters() if p.grad is not None}
+            update(recorder, parameters)
     sizes = {"nodes": graph.nodes, "edges": graph.edges, "features": graph.features}
     sizes |= {"classes": graph.classes, "hidden": hidden, "layers": layers}
     trace = recorder.finish(
@@ -137,12 +143,6 @@ def _checked(
     entry = GRAPH_MODELS[model]
     choose("phase", phase, PHASES)
     choose("adjacency", adjacency, ADJACENCIES)
-    if adjacency not in entry.adjacencies:
-        raise OptionError(
-            f"'{model}' needs a message per edge and does not run on '{adjacency}'",
-            where="adjacency",
-            remedy=f"use {' or '.join(entry.adjacencies)}",
-        )
     limits = {"hidden": (hidden, LARGEST_WIDTH), "layers": (layers, MOST_LAYERS)}
     if entry.attention:
         limits["heads"] = (heads, LARGEST_WIDTH)
@@ -180,7 +180,10 @@ def _adjacency(recorder: Recorder, graph: Graph, adjacency: str) -> Any:
         return edges
     # Message passing reduces into destinations: they are the rows.
     matrix = torch.sparse_csr_tensor(
-        torch.from_numpy(graph.indptr), sources, torch.zeros(graph.edges), (graph.nodes,) * 2
+        torch.from_numpy(graph.indptr),
+        sources,
+        torch.zeros(graph.edges),
+        (graph.nodes, graph.nodes),
     )
     recorder.declare(matrix.crow_indices(), "index", "adjacency.crow_indices")
     recorder.declare(matrix.col_indices(), "index", "adjacency.col_indices")

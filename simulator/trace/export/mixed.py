@@ -35,13 +35,16 @@ class MixedExecution:
     def __call__(self, operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         tensors = tensors_of((args, kwargs))
         shapes_only = any(tensor.is_meta for tensor in tensors)
-        if shapes_only or str(operator).startswith(_INDEXING):
+        if shapes_only:
             self._keep_values(tensors)
+        elif str(operator).startswith(_INDEXING):
+            self._keep_values(tensors_of((args[1:], kwargs)))
+        device = {"device": "meta" if shapes_only else "cpu"} if "device" in kwargs else {}
+        options = {**kwargs, **device}
         if not shapes_only:
-            return mapped(_without_fractions, operator(*args, **kwargs))
+            return mapped(_without_fractions, operator(*args, **options))
         _refuse_lost_writes(operator, args)
-        options = {**kwargs, "device": "meta"} if "device" in kwargs else kwargs
-        return operator(*mapped(as_meta, tuple(args)), **mapped(as_meta, dict(options)))
+        return operator(*mapped(as_meta, tuple(args)), **mapped(as_meta, options))
 
     def _keep_values(self, tensors: Sequence[Any]) -> None:
         for tensor in tensors:
@@ -90,8 +93,13 @@ def mapped(function: Callable[[Any], Any], value: Any) -> Any:
     return function(value) if hasattr(value, "untyped_storage") else value
 
 
+def on_device(tensor: Any) -> bool:
+    """Whether the simulated device holds this; a real scalar fraction is the host's own."""
+    return bool(tensor.is_meta or tensor.dim() or not tensor.is_floating_point())
+
+
 def _without_fractions(tensor: Any) -> Any:
-    return as_meta(tensor) if tensor.is_floating_point() else tensor
+    return as_meta(tensor) if tensor.is_floating_point() and tensor.dim() else tensor
 
 
 def _is_integer(tensor: Any) -> bool:

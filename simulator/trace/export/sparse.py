@@ -14,7 +14,9 @@ recorded as ``aten._sparse_mm`` with ``transposed``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from simulator.errors import TraceError
@@ -28,21 +30,42 @@ REDUCE = "_sparse_mm_reduce_impl"
 
 def sparse_mode(recorder: Recorder, execution: MixedExecution) -> Any:
     """A dispatch mode to enter inside :func:`.capture.capture`."""
-    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
     adjacencies = _Adjacencies(recorder, execution)
 
-    class SparseMode(TorchDispatchMode):
+    class SparseMode(TorchDispatchMode):  # type: ignore[misc,no-untyped-call,unused-ignore]
         def __torch_dispatch__(
             self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             options = kwargs or {}
+            if _stays(operator, args, options):
+                with _disable_current_modes():
+                    return args[0].detach()
             makes = "sparse" in str(options.get("layout", ""))
             if makes or any(is_sparse(tensor) for tensor in tensors_of((args, options))):
                 return adjacencies.run(operator, args, options)
             return operator(*args, **options)
 
-    return SparseMode()
+    mode: Any = SparseMode
+    return mode()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without PyTorch's notes that sparse tensors are in beta and unchecked."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Sparse (CSR tensor support|invariant checks)")
+        yield
+
+
+def _stays(operator: Any, args: Any, kwargs: Any) -> bool:
+    """Whether a tensor is only moved between host and meta device: one device is simulated."""
+    return (
+        str(operator) == "aten._to_copy.default"
+        and kwargs.get("device") not in (None, args[0].device)
+        and kwargs.get("dtype") in (None, args[0].dtype)
+    )
 
 
 def is_sparse(tensor: Any) -> bool:
@@ -67,7 +90,7 @@ class _Adjacencies:
             if name == "sparse_compressed_tensor":
                 return self._make(operator, args, kwargs)
             if name == "values":
-                return self._values_of(args[0])
+                return self._values_of(args[0]).detach()  # autograd wants a tensor of its own
             if name in _MEMBERS or name in _FREE:
                 return operator(*args, **kwargs)
             if name == "_sparse_addmm" and kwargs.get("beta", 1) == 0:

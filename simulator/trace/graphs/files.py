@@ -14,28 +14,34 @@ import csv
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import TraceError
-from simulator.trace.graphs.graph import MAX_EDGES, MAX_NODES, Graph, from_edges
+from simulator.trace.graphs.generator import generate, preset
+from simulator.trace.graphs.graph import MAX_EDGES, MAX_NODES, Graph, from_edges, permute
 
 MAX_FILE_BYTES = 1 << 34
 MAX_SIDE = 1 << 20
 """Most features or classes of a node."""
 
+FEATURES, CLASSES = 128, 16
+"""What a node has where the file cannot say."""
+
 _TEXT_REMEDY = "write one edge 'source target' per line, node numbers from 0"
 _NPZ_REMEDY = "save integer arrays src and dst, or indptr and indices, with numpy.savez"
 
 
-def read_edges(path: str | os.PathLike[str], features: int = 128, classes: int = 16) -> Graph:
+def read_edges(
+    path: str | os.PathLike[str], features: int = FEATURES, classes: int = CLASSES
+) -> Graph:
     """The graph of an edge file; repeated edges and self-loops stay as they are."""
     file = Path(path)
-    for what, count in (("features", features), ("classes", classes)):
-        if not 1 <= count <= MAX_SIDE:
-            raise TraceError(f"{what} = {count} is impossible", remedy=f"use 1 to {MAX_SIDE}")
+    _check_side("features", features)
+    _check_side("classes", classes)
     try:
         size = file.stat().st_size
         if not file.is_file():
@@ -51,6 +57,42 @@ def read_edges(path: str | os.PathLike[str], features: int = 128, classes: int =
             remedy="check the path, or name a synthetic graph",
         ) from error
     return from_edges(file.stem, source, target, nodes=nodes, features=features, classes=classes)
+
+
+def load_graph(
+    name_or_path: str,
+    *,
+    seed: int = 0,
+    permutation: int | None = None,
+    features: int | None = None,
+    classes: int | None = None,
+) -> Graph:
+    """A synthetic graph by name or a file's, its nodes renumbered if ``permutation`` is a seed."""
+    for what, count in (("features", features), ("classes", classes)):
+        _check_side(what, 1 if count is None else count)
+    if permutation is not None and not 0 <= permutation < 2**63:
+        raise TraceError(f"permutation seed {permutation} is impossible", remedy="use 0 or more")
+    if _is_file_name(name_or_path):
+        graph = read_edges(name_or_path, features or FEATURES, classes or CLASSES)
+    else:
+        recipe = preset(name_or_path, seed)
+        graph = generate(
+            replace(
+                recipe,
+                features=features or recipe.features,
+                classes=classes or recipe.classes,
+            )
+        )
+    return graph if permutation is None else permute(graph, permutation)
+
+
+def _check_side(what: str, count: int) -> None:
+    if not 1 <= count <= MAX_SIDE:
+        raise TraceError(f"{what} = {count} is impossible", remedy=f"use 1 to {MAX_SIDE}")
+
+
+def _is_file_name(text: str) -> bool:
+    return os.sep in text or bool(Path(text).suffix) or Path(text).is_file()
 
 
 Edges = tuple[NDArray[np.int64], NDArray[np.int64], int]

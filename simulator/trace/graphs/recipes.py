@@ -10,7 +10,6 @@ Left out: arrays outside :data:`DERIVED`, which a trace stores by value.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import TraceError, suggest
+from simulator.trace.arrays import array_digest
 from simulator.trace.graphs.generator import generate
 from simulator.trace.graphs.graph import Graph, Recipe, from_edges
 
@@ -26,13 +26,6 @@ GENERATOR = "communities-1"
 """Names the algorithm of :mod:`.generator`; a change of its output changes this name."""
 
 Derived = NDArray[np.int32] | NDArray[np.int64]
-
-
-def index_digest(array: NDArray[Any]) -> str:
-    """SHA-256 over dtype, shape and values, as traces address their arrays."""
-    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def compact(values: NDArray[Any]) -> Derived:
@@ -58,6 +51,14 @@ def _with_loops(graph: Graph) -> Graph:
     )
 
 
+def _order_of_loops(graph: Graph) -> NDArray[np.int64]:
+    """Where each edge of :func:`_with_loops` stands among the edges then the self-loops."""
+    target = np.concatenate([graph.targets, _nodes(graph)]).astype(np.int64)
+    return np.argsort(
+        target * graph.nodes + np.concatenate([graph.indices, _nodes(graph)]), kind="stable"
+    )
+
+
 DERIVED: Mapping[str, Callable[[Graph], NDArray[Any]]] = {
     "source": lambda graph: graph.indices,
     "target": lambda graph: graph.targets,
@@ -67,6 +68,7 @@ DERIVED: Mapping[str, Callable[[Graph], NDArray[Any]]] = {
     "indptr_with_loops": lambda graph: _with_loops(graph).indptr,
     "source_with_loops": lambda graph: _with_loops(graph).indices,
     "target_with_loops": lambda graph: _with_loops(graph).targets,
+    "order_with_loops": _order_of_loops,
     "nodes": _nodes,
 }
 """Arrays that models make of a graph's edges; ``then_nodes`` appends the self-loops."""
@@ -80,7 +82,7 @@ def recipes_for(graph: Graph, digests: set[str]) -> dict[str, dict[str, Any]]:
     for name, derive in DERIVED.items():
         if len(found) == len(digests):
             break
-        digest = index_digest(compact(derive(graph)))
+        digest = array_digest(compact(derive(graph)))
         if digest in digests and digest not in found:
             found[digest] = {"generator": GENERATOR, **asdict(graph.recipe), "array": name}
     return found
@@ -95,7 +97,7 @@ def rebuild(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Derived]:
         if recipe not in graphs:
             graphs[recipe] = generate(recipe)
         arrays[digest] = compact(DERIVED[array](graphs[recipe]))
-        if index_digest(arrays[digest]) != digest:
+        if array_digest(arrays[digest]) != digest:
             raise TraceError(
                 f"the recipe of array {digest[:12]} gives other values",
                 where=f"graph '{recipe.name}'",
