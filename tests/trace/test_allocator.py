@@ -89,3 +89,12 @@ def test_equal_requests_fit_again_in_whatever_order_they_were_freed(size, count,
         allocator.free(address)
     assert {allocator.allocate(size) for _ in range(count)} == set(addresses)
     assert allocator.top == top
+
+
+def test_a_rest_between_two_blocks_merges_with_the_next_one_freed():
+    allocator = CachingAllocator()
+    first, second = allocator.allocate(4096), allocator.allocate(512)
+    allocator.free(first)
+    assert allocator.allocate(1024) == first
+    allocator.free(second)
+    assert allocator.allocate(MIB // 2) == first + 1024
