@@ -10,7 +10,7 @@ fitted, and verified on one more export; see ``simulator.trace.parametric``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 
@@ -29,6 +29,8 @@ VERIFY = {"batch": 7, "prompt": 101, "context": 103}
 
 TRAINED = ("gpt2", "llama2-7b", "bert-base", "vit-b16")
 
+LARGEST_BATCH = 65536
+
 
 def recorded_phases(name: str) -> Iterator[str]:
     for phase in MODELS[name].phases:
@@ -36,21 +38,39 @@ def recorded_phases(name: str) -> Iterator[str]:
             yield phase
 
 
-def record(name: str, phase: str) -> Trace:
-    """The parametric trace of one model in one phase, with default sizes to run at."""
-    sizes = checked_sizes(MODELS[name], phase)
-    corners = product(*(POINTS[size] for size in sizes))
-    exports = [export_model(name, phase, **dict(zip(sizes, c, strict=True))) for c in corners]
-    check = export_model(name, phase, **{size: VERIFY[size] for size in sizes})
-    return fit(exports, check, sizes)
+def record(name: str, phase: str, fixed: Mapping[str, int], smallest_batch: int = 1) -> Trace:
+    """The parametric trace of one model in one phase, some sizes perhaps fixed."""
+    defaults = {**checked_sizes(MODELS[name], phase, fixed)}
+    defaults["batch"] = max(defaults["batch"], smallest_batch)
+    values = [(fixed[size],) if size in fixed else POINTS[size] for size in defaults]
+    exports = [
+        export_model(name, phase, **dict(zip(defaults, corner, strict=True)))
+        for corner in product(*values)
+    ]
+    check = export_model(name, phase, **{size: VERIFY[size] for size in defaults} | fixed)
+    return fit(exports, check, defaults, {"batch": (smallest_batch, LARGEST_BATCH)})
+
+
+def variants(name: str, phase: str) -> Iterator[tuple[str, Trace]]:
+    """Traces by the end of their file names.
+
+    With one sequence the backward pass has fewer operators: nothing is summed
+    over the batch.
+    """
+    if phase == "train":
+        yield ".batch1", record(name, phase, {"batch": 1})
+        yield "", record(name, phase, {}, smallest_batch=2)
+    else:
+        yield "", record(name, phase, {})
 
 
 def main(names: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     for name in names or list(MODELS):
         for phase in recorded_phases(name):
-            file = save_trace(record(name, phase), FOLDER / f"{name}.{phase}.jsonl.gz")
-            print(f"{file.name}: {file.stat().st_size} bytes")
+            for ending, trace in variants(name, phase):
+                file = save_trace(trace, FOLDER / f"{name}.{phase}{ending}.jsonl.gz")
+                print(f"{file.name}: {file.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

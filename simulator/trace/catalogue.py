@@ -77,7 +77,7 @@ def find(name: str, phase: str | None = None, sizes: Mapping[str, int] | None = 
 
 
 def _covering(entries: Sequence[Entry], sizes: Mapping[str, int]) -> Entry:
-    """The first variant whose ranges hold the sizes; the first one if none does."""
+    """The first variant whose ranges hold the sizes; the last, widest one if none does."""
     for entry in entries:
         if all(
             entry.ranges[size][0] <= value <= entry.ranges[size][1]
@@ -85,7 +85,7 @@ def _covering(entries: Sequence[Entry], sizes: Mapping[str, int]) -> Entry:
             if size in entry.ranges
         ):
             return entry
-    return entries[0]
+    return entries[-1]
 
 
 @lru_cache(maxsize=8)

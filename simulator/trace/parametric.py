@@ -81,10 +81,17 @@ def bind(trace: Trace, sizes: Mapping[str, int]) -> Trace:
     return Trace(bound, tensors, operators, dict(trace.arrays))
 
 
-def fit(traces: Sequence[Trace], verify: Trace, defaults: Mapping[str, int] | None = None) -> Trace:
+def fit(
+    traces: Sequence[Trace],
+    verify: Trace,
+    defaults: Mapping[str, int] | None = None,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
+) -> Trace:
     """One parametric trace from concrete ones at different sizes, checked on ``verify``.
 
-    ``defaults`` are the sizes at which the trace runs when none are given.
+    ``defaults`` are the sizes at which the trace runs when none are given,
+    ``ranges`` those in which it holds, narrower than the exporter's.  A size that
+    is the same in all exports holds for that value alone.
     """
     first = traces[0]
     fitting = Interpolation([trace.header.sizes for trace in traces], first.header.name)
@@ -105,8 +112,20 @@ def fit(traces: Sequence[Trace], verify: Trace, defaults: Mapping[str, int] | No
     for operator, expected in zip(bound.operators, verify.operators, strict=True):
         if operator != expected:
             raise _not_parametric(fitting.name, f"operator {operator.id}", operator, expected)
-    sizes = {**first.header.sizes, **(defaults or {})}
-    return replace(fitted, header=replace(fitted.header, sizes=sizes))
+    header = replace(
+        fitted.header,
+        sizes={**first.header.sizes, **(defaults or {})},
+        ranges={**first.header.ranges, **(ranges or {}), **_fixed(traces)},
+    )
+    return replace(fitted, header=header)
+
+
+def _fixed(traces: Sequence[Trace]) -> dict[str, tuple[int, int]]:
+    """Ranges of the sizes that the exports do not vary."""
+    values = {
+        size: {trace.header.sizes[size] for trace in traces} for size in traces[0].header.sizes
+    }
+    return {size: (min(seen), max(seen)) for size, seen in values.items() if len(seen) == 1}
 
 
 def _fit_tensor(variants: Sequence[Tensor], fitting: Interpolation) -> Tensor:

@@ -1,6 +1,6 @@
 """Exact interpolation of integers by polynomials that are linear in each size.
 
-The unknown coefficients (one for each product of distinct sizes) are solved for
+The unknown coefficients (one for each product of distinct sizes that vary) are solved for
 in rational arithmetic, so a fit is either exact or refused.
 """
 
@@ -21,7 +21,9 @@ class Interpolation:
 
     def __init__(self, points: Sequence[Mapping[str, int]], name: str) -> None:
         self.name = name
-        self._monomials = _monomials(points[0])
+        self._monomials = _monomials(
+            size for size in points[0] if len({point[size] for point in points}) > 1
+        )
         rows = [[_product(m, point) for m in self._monomials] for point in points]
         self._inverse = _inverse(rows, name)
         self._known: dict[tuple[int, ...], Dim] = {}

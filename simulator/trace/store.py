@@ -262,8 +262,9 @@ def _parsed(raw: bytes, where: str) -> dict[str, Any]:
     try:
         line = _DECODER(raw.decode())
     except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", None) or str(error)
         raise TraceError(
-            f"not a line of a trace: {error}", where=where, remedy="export or copy it again"
+            f"not a line of a trace: {reason}", where=where, remedy="export or copy it again"
         ) from error
     if not isinstance(line, dict):
         raise TraceError("expected a JSON object", where=where, remedy="one object per line")

@@ -99,7 +99,7 @@ def _dispatch(
     decided = guesses.decided_value(name, args)
     if decided is not None:
         value, guess = decided
-        recorder.record(name, args, kwargs, None, guess)
+        recorder.record(name, args, kwargs, value, guess)
         return value
     try:
         results = execute(operator, args, kwargs)

@@ -7,7 +7,9 @@ and, with a count, in the trace's header, so that nothing is guessed in silence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 ITEM_TRUE = "item() of a boolean without value taken as True"
@@ -19,7 +21,7 @@ MASK_ALL = "boolean mask index assumed to keep every element"
 _NONZERO = frozenset(
     {"aten.nonzero.default", "aten.nonzero_numpy.default", "aten.argwhere.default"}
 )
-_MASKED = ("aten.index.", "aten.index_put", "aten.masked_select.")
+_MASKED = ("aten.index.", "aten.index_put")
 
 
 def decided_value(name: str, args: Sequence[Any]) -> tuple[Any, str] | None:
@@ -31,6 +33,9 @@ def decided_value(name: str, args: Sequence[Any]) -> tuple[Any, str] | None:
         return (0.0 if tensor.dtype.is_floating_point else 0), ITEM_ZERO
     if name == "aten.equal.default" and any(_is_meta(value) for value in args[:2]):
         return args[0].shape == args[1].shape, EQUAL_TRUE
+    if name == "aten.masked_select.default" and _is_meta(args[0]):
+        tensor, mask = args[:2]
+        return tensor.new_empty(math.prod(_broadcast(tensor.shape, mask.shape))), MASK_ALL
     return None
 
 
@@ -41,6 +46,11 @@ def assumed_shape(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     if name.startswith(_MASKED) and any(_is_mask(value) for value in _leaves((args, kwargs))):
         return MASK_ALL
     return None
+
+
+def _broadcast(one: Sequence[int], two: Sequence[int]) -> list[int]:
+    pairs = zip_longest(reversed(one), reversed(two), fillvalue=1)
+    return [b if a == 1 else a for a, b in pairs]
 
 
 def _is_meta(value: Any) -> bool:
