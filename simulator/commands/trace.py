@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simulator.errors import OptionError
 from simulator.units import human
 
 if TYPE_CHECKING:
     from simulator.trace.describe import Description
+    from simulator.trace.schema import Trace
 
 app = typer.Typer(
     help="Operator traces: export from PyTorch, list the recorded ones, show one.",
@@ -25,42 +27,118 @@ Phase = Annotated[
 Batch = Annotated[int | None, typer.Option(help="Sequences (or images) at once.")]
 Prompt = Annotated[int | None, typer.Option(help="Tokens of a sequence in prefill and train.")]
 Context = Annotated[int | None, typer.Option(help="Tokens already in the cache in decode.")]
+GRAPHS = "Graph networks"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("export")
 def export(
-    model: Annotated[str, typer.Argument(help="Name of a model, e.g. llama2-7b.")],
+    model: Annotated[str, typer.Argument(help="Name of a model, e.g. llama2-7b or gcn.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write: NAME.jsonl.gz or NAME.trace.")
     ],
-    phase: Phase = "decode",
+    phase: Phase = None,
     batch: Batch = None,
     prompt: Prompt = None,
     context: Context = None,
     routing: Annotated[
-        str, typer.Option(help="Tokens per expert of mixtures: uniform or zipf:SKEW.")
-    ] = "uniform",
+        str | None, typer.Option(help="Tokens per expert of mixtures: uniform or zipf:SKEW.")
+    ] = None,
+    graph: Annotated[
+        str | None,
+        typer.Option(
+            help="For gcn, graphsage, gat, gin: a synthetic graph (synthetic-cora, -arxiv, "
+            "-reddit, -products, each also as NAME-5pct) or a file of edges.",
+            rich_help_panel=GRAPHS,
+        ),
+    ] = None,
+    adjacency: Annotated[
+        str | None,
+        typer.Option(
+            help="edges: a message per edge; csr: sparse products.", rich_help_panel=GRAPHS
+        ),
+    ] = None,
+    hidden: Annotated[
+        int | None, typer.Option(help="Width of a layer (128).", rich_help_panel=GRAPHS)
+    ] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers (2).", rich_help_panel=GRAPHS)] = None,
+    heads: Annotated[
+        int | None, typer.Option(help="Attention heads of gat (8).", rich_help_panel=GRAPHS)
+    ] = None,
+    features: Annotated[
+        int | None,
+        typer.Option(help="Features of a node (the graph's, or 128).", rich_help_panel=GRAPHS),
+    ] = None,
+    classes: Annotated[
+        int | None,
+        typer.Option(help="Classes of a node (the graph's, or 16).", rich_help_panel=GRAPHS),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of a synthetic graph (0).", rich_help_panel=GRAPHS)
+    ] = None,
+    permute: Annotated[
+        int | None,
+        typer.Option(help="Renumber the nodes at random, with this seed.", rich_help_panel=GRAPHS),
+    ] = None,
 ) -> None:
     """Run a model's real code without weights and record its operators."""
-    from simulator.trace.export import export_model
     from simulator.trace.store import check_target, save_trace
 
     check_target(output)
-    trace = export_model(
-        model,
-        phase or "decode",
-        batch=batch,
-        prompt=prompt,
-        context=context,
-        routing=routing,
-    )
+    of_sequences = {"batch": batch, "prompt": prompt, "context": context, "routing": routing}
+    of_network = {"adjacency": adjacency, "hidden": hidden, "layers": layers, "heads": heads}
+    of_graph = {"features": features, "classes": classes, "seed": seed, "permutation": permute}
+    if _is_graph_model(model, graph):
+        _refuse(of_sequences, f"'{model}' on a graph has no sequences")
+        trace = _export_graph_model(model, graph, {"phase": phase, **of_network}, of_graph)
+    else:
+        _refuse({"graph": graph, **of_network, **of_graph}, f"'{model}' is no graph network")
+        trace = _export_model(model, phase, of_sequences)
     written = save_trace(trace, output)
     sizes = ", ".join(f"{name} {value}" for name, value in trace.header.sizes.items())
     typer.echo(f"{written}: {model} {trace.header.phase}, {sizes}")
     typer.echo(f"{len(trace.operators)} operators, {len(trace.tensors)} tensors")
     for guess in trace.header.guesses:
         typer.echo(f"guess: {guess}")
+
+
+def _is_graph_model(model: str, graph: str | None) -> bool:
+    from simulator.trace.export import MODELS
+    from simulator.trace.export.gnn import GRAPH_MODELS
+
+    return model in GRAPH_MODELS or (graph is not None and model not in MODELS)
+
+
+def _export_model(model: str, phase: str | None, options: Mapping[str, Any]) -> Trace:
+    from simulator.trace.export import export_model
+
+    return export_model(model, phase or "decode", **_given(options))
+
+
+def _export_graph_model(
+    model: str, graph: str | None, network: Mapping[str, Any], options: Mapping[str, Any]
+) -> Trace:
+    from simulator.trace.export.gnn import check_options, export_gnn
+    from simulator.trace.graphs import PRESETS, load_graph
+
+    check_options(model, **_given(network))
+    if graph is None:
+        raise OptionError(
+            f"'{model}' needs a graph",
+            where="--graph",
+            remedy=f"add --graph FILE, or one of {', '.join(PRESETS)}",
+        )
+    return export_gnn(model, load_graph(graph, **_given(options)), **_given(network))
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: Mapping[str, Any], reason: str) -> None:
+    for name in _given(options):
+        option = "permute" if name == "permutation" else name
+        raise OptionError(reason, where=f"--{option}", remedy="leave the option out")
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ export the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,33 +59,33 @@ def open_recorded(
 
 
 def find(name: str, phase: str | None = None, sizes: Mapping[str, int] | None = None) -> Entry:
-    """The entry of a recorded trace; the first phase recorded if none is asked for."""
+    """The entry of a recorded trace; without a phase the first that has such sizes."""
     entries = recorded()
     named = [entry for entry in entries if entry.name == name]
     if not named:
         raise TraceError(
             f"no recorded trace '{name}'", remedy=_remedy(name, {entry.name for entry in entries})
         )
-    matching = [entry for entry in named if phase in (None, entry.phase)]
-    if not matching:
+    sizes = sizes or {}
+    if phase is None:
+        phase = next((e.phase for e in named if sizes.keys() <= e.sizes.keys()), named[0].phase)
+    variants = [entry for entry in named if entry.phase == phase]
+    if not variants:
         phases = ", ".join(dict.fromkeys(entry.phase for entry in named))
         raise TraceError(
             f"'{name}' is recorded for {phases}, not for '{phase}'",
             remedy=f"choose a recorded phase, or {_export_advice(name, phase)}",
         )
-    return _covering(matching, sizes or {})
+    return next((entry for entry in variants if _holds(entry, sizes)), variants[-1])
 
 
-def _covering(entries: Sequence[Entry], sizes: Mapping[str, int]) -> Entry:
-    """The first variant whose ranges hold the sizes; the last, widest one if none does."""
-    for entry in entries:
-        if all(
-            entry.ranges[size][0] <= value <= entry.ranges[size][1]
-            for size, value in sizes.items()
-            if size in entry.ranges
-        ):
-            return entry
-    return entries[-1]
+def _holds(entry: Entry, sizes: Mapping[str, int]) -> bool:
+    """Whether a variant's ranges hold the sizes; the last variant is the widest."""
+    return all(
+        entry.ranges[size][0] <= value <= entry.ranges[size][1]
+        for size, value in sizes.items()
+        if size in entry.ranges
+    )
 
 
 @lru_cache(maxsize=8)
@@ -108,7 +108,12 @@ def _remedy(name: str, names: set[str]) -> str:
 
 def _export_advice(name: str, phase: str | None) -> str:
     option = f" --phase {phase}" if phase else ""
+    extra, file = "torch", f"{name}.jsonl.gz"
+    model, colon, graph = name.partition(":")
+    if colon:  # a graph network is named model:graph, or model-csr:graph
+        extra, file = "gnn", f"{model}.trace"
+        csr = " --adjacency csr" if model.endswith("-csr") else ""
+        name = f"{model.removesuffix('-csr')} --graph {graph}{csr}"
     return (
-        f"export it: pip install 'accsim[torch]' and accsim trace export {name}{option}"
-        f" -o {name}.jsonl.gz"
+        f"export it: pip install 'accsim[{extra}]' and accsim trace export {name}{option} -o {file}"
     )

@@ -33,6 +33,7 @@ from simulator.trace.schema import Trace
 
 PHASES = ("forward", "train")
 ADJACENCIES = ("edges", "csr")
+HIDDEN, LAYERS, HEADS = 128, 2, 8
 LARGEST_WIDTH = 1 << 16
 MOST_LAYERS = 1024
 
@@ -60,9 +61,9 @@ def export_gnn(
     model: str,
     graph: Graph,
     *,
-    hidden: int = 128,
-    layers: int = 2,
-    heads: int = 8,
+    hidden: int = HIDDEN,
+    layers: int = LAYERS,
+    heads: int = HEADS,
     phase: str = "forward",
     adjacency: str = "edges",
 ) -> Trace:
@@ -70,7 +71,9 @@ def export_gnn(
 
     ``hidden`` is the width of a layer's output, all ``heads`` of GAT together.
     """
-    entry = _checked(model, hidden, layers, heads, phase, adjacency)
+    entry = check_options(
+        model, hidden=hidden, layers=layers, heads=heads, phase=phase, adjacency=adjacency
+    )
     require("gnn", "torch", "torch_geometric")
     import torch
     import torch_geometric
@@ -130,9 +133,17 @@ def trace_name(model: str, graph: str, adjacency: str = "edges") -> str:
     return f"{model}{'' if adjacency == 'edges' else f'-{adjacency}'}:{graph}"
 
 
-def _checked(
-    model: str, hidden: int, layers: int, heads: int, phase: str, adjacency: str
+def check_options(
+    model: str,
+    *,
+    hidden: int = HIDDEN,
+    layers: int = LAYERS,
+    heads: int = HEADS,
+    phase: str = "forward",
+    adjacency: str = "edges",
 ) -> GraphModel:
+    """The model's entry, or one line about the first option that cannot be."""
+
     def choose(option: str, word: str, choices: tuple[str, ...]) -> None:
         if word not in choices:
             raise OptionError(
