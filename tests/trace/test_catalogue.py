@@ -60,6 +60,14 @@ def test_a_name_without_phase_takes_decode():
     assert store.load_trace("gpt2").header.phase == "decode"
 
 
+def test_sizes_choose_the_phase_and_the_variant():
+    assert store.load_trace("gpt2", {"context": 9}).header.phase == "decode"
+    assert store.load_trace("gpt2", {"prompt": 9}).header.phase == "prefill"
+    one, four = (store.load_trace("gpt2", {"batch": b}, phase="train") for b in (1, 4))
+    assert one.header.sizes["batch"] == 1 and four.header.sizes["batch"] == 4
+    assert len(one.operators) != len(four.operators)
+
+
 def test_an_unknown_name_tells_the_nearest_and_how_to_export():
     with pytest.raises(TraceError) as error:
         store.load_trace("lama2-7b")

@@ -95,6 +95,15 @@ def test_attention_gradients_are_one_operator():
     assert shapes == [(2, 4, 32, 16)] * 3
 
 
+def test_attention_inside_pytorchs_own_layers_stays_whole():
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+    for module in (layer.eval(), layer.train()):
+        trace = export_module(module, torch.ones(2, 7, 32), backward=module.training)
+        kinds = [work.kind for work in lower_all(trace)]
+        assert kinds.count("attention") == (2 if module.training else 1)
+        assert "bmm.default" not in names(trace)
+
+
 def test_attention_without_batch_or_heads():
     flat = torch.empty(5, 16)
     trace = exported(lambda w, q, k, v: attend(q, k, v), flat, flat, flat)
@@ -180,13 +189,33 @@ def test_modules_are_named_forward_and_backward():
     assert set(by_phase["optimizer"]) == {"optimizer"}
 
 
+def test_attention_is_named_backward_by_its_own_module():
+    class Attention(nn.Module):
+        def forward(self, q, k, v):
+            return attend(q, k, v), nn.functional.scaled_dot_product_attention(q, k, v)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = Attention()
+
+        def forward(self, *inputs):
+            first, second = self.attention(*inputs)
+            return first.flatten() + second.flatten()
+
+    inputs = [heads(4, 32).requires_grad_() for _ in range(3)]
+    trace = export_module(Model(), inputs, backward=True)
+    modules = [o.module for o in trace.operators if "attention_backward" in o.name]
+    assert modules == ["attention", "attention"]
+
+
 def test_a_failing_module_leaves_no_hooks_behind():
     hooks = torch.nn.modules.module._global_forward_hooks
     before = len(hooks)
     with pytest.raises(TraceError):
         exported(lambda w, x: x @ torch.ones(3, 3), torch.ones(2, 8))
     assert len(hooks) == before
-    assert attend is nn.functional.scaled_dot_product_attention
+    assert nn.functional.scaled_dot_product_attention is attend
 
 
 def test_roles():

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from simulator.errors import AccsimError, OptionError, TraceError
-from simulator.trace import catalogue, parametric, store
+from simulator.trace import catalogue, parametric
 from simulator.trace.lowering import lower_all
 from simulator.trace.lowering.summary import unmapped
 
@@ -219,6 +219,7 @@ def fits(name, phase, size):
         ({"name": "gpt2", "phase": "decode", "batch": 0}, OptionError, "use 1 to"),
         ({"name": "gpt2", "phase": "prefill", "prompt": 1}, OptionError, "use 2 to"),
         ({"name": "mixtral-8x7b", "routing": "zip:1"}, OptionError, "zipf:1.2"),
+        ({"name": "gpt2", "routing": "uniform"}, OptionError, "no experts"),
         ({"name": "vit-b16", "phase": "prefill", "prompt": 9}, OptionError, "its sizes are batch"),
     ],
 )

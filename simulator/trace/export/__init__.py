@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from simulator.trace.export.language import checked_sizes, export_model
 from simulator.trace.export.models import MODELS
+from simulator.trace.export.named import checked_sizes, export_model
 from simulator.trace.export.user import export_module
 
 __all__ = ["MODELS", "checked_sizes", "export_model", "export_module"]

@@ -12,7 +12,8 @@ statistics (one number per query and head) that a kernel keeps for backward.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -22,9 +23,25 @@ FORWARD = "aten.scaled_dot_product_attention.default"
 BACKWARD = "aten.scaled_dot_product_attention_backward.default"
 
 
-def fused(recorder: Recorder) -> Callable[..., Any]:
-    """A stand-in for ``torch.nn.functional.scaled_dot_product_attention``."""
+@contextmanager
+def kept_whole(recorder: Recorder, tag: Callable[[Any], None]) -> Iterator[Mapping[Any, Any]]:
+    """PyTorch's attention function and what to call instead; ``tag`` sees its results.
 
+    The function is also replaced where PyTorch's own Python code looks it up: a
+    function mode does not see calls made inside another function it handles.
+    """
+    from torch.nn import functional
+
+    original = functional.scaled_dot_product_attention
+    replacement = _fused(recorder, tag)
+    functional.scaled_dot_product_attention = replacement
+    try:
+        yield {original: replacement}
+    finally:
+        functional.scaled_dot_product_attention = original
+
+
+def _fused(recorder: Recorder, tag: Callable[[Any], None]) -> Callable[..., Any]:
     def attention(
         query: Any,
         key: Any,
@@ -42,7 +59,9 @@ def fused(recorder: Recorder) -> Callable[..., Any]:
         }
         if dropout_p:
             options["dropout_p"] = float(dropout_p)
-        return _function().apply(recorder, options, query, key, value, attn_mask)
+        output = _function().apply(recorder, options, query, key, value, attn_mask)
+        tag(output)
+        return output
 
     return attention
 

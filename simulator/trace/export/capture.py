@@ -50,26 +50,26 @@ def capture(
     with ExitStack() as stack:
         stack.enter_context(paths.followed())
         stack.enter_context(meta_config.patch(meta_nonzero_assume_all_nonzero=True))
-        stack.enter_context(_function_mode(recorder, paths if backward else None))
+        tag = paths.tag if backward else _no_tag
+        replacements = stack.enter_context(attention.kept_whole(recorder, tag))
+        stack.enter_context(_function_mode(replacements, tag))
         stack.enter_context(_dispatch_mode(recorder, execute, on_device))
         yield
 
 
-def _function_mode(recorder: Recorder, paths: ModulePaths | None) -> Any:
-    import torch
-    from torch.overrides import TorchFunctionMode
+def _no_tag(results: Any) -> None:
+    """Without a backward pass no autograd node needs its module's name."""
 
-    replaced = torch.nn.functional.scaled_dot_product_attention
-    fused = attention.fused(recorder)
+
+def _function_mode(replacements: Mapping[Any, Any], tag: Callable[[Any], None]) -> Any:
+    from torch.overrides import TorchFunctionMode
 
     class FunctionMode(TorchFunctionMode):
         def __torch_function__(
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            call = fused if function is replaced else function
-            results = call(*args, **(kwargs or {}))
-            if paths is not None:
-                paths.tag(results)
+            results = replacements.get(function, function)(*args, **(kwargs or {}))
+            tag(results)
             return results
 
     return FunctionMode()

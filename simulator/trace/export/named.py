@@ -75,11 +75,16 @@ def export_model(
     batch: int | None = None,
     prompt: int | None = None,
     context: int | None = None,
-    routing: str = "uniform",
+    routing: str | None = None,
 ) -> Trace:
     """Run the real code of a named model on the meta device and return its trace."""
     entry = models.model_entry(name)
     sizes = checked_sizes(entry, phase, {"batch": batch, "prompt": prompt, "context": context})
+    if routing is not None and not entry.experts:
+        raise OptionError(
+            f"'{name}' has no experts to route to", where="routing", remedy="leave the option out"
+        )
+    routing = routing or "uniform"
     shares = expert_routing.expert_shares(routing, entry.experts, entry.experts_per_token)
     require("torch", "torch", "transformers")
     import torch
