@@ -52,8 +52,8 @@ class Snapshot:
 
     busy: np.ndarray
     units: np.ndarray
-    hits: int
-    misses: int
+    hits: float
+    misses: float
     channel: np.ndarray
 
     def since(self, earlier: Snapshot) -> Snapshot:
@@ -63,6 +63,16 @@ class Snapshot:
             self.hits - earlier.hits,
             self.misses - earlier.misses,
             self.channel - earlier.channel,
+        )
+
+    def plus(self, other: Snapshot, times: float = 1.0) -> Snapshot:
+        """The sum with a multiple of another difference; numbers become floats."""
+        return Snapshot(
+            self.busy + times * other.busy,
+            self.units + times * other.units,
+            self.hits + times * other.hits,
+            self.misses + times * other.misses,
+            self.channel + times * other.channel,
         )
 
 

@@ -370,6 +370,8 @@ def serve(dram, c, now):
         groups = timing[M_GROUPS]
         seen = np.int64(0)
         slot = max(bus, now)
+        horizon = now + timing[T_LOOKAHEAD]
+        soonest = NEVER
         for _ in range(timing[M_WINDOW]):
             request = dram.request[index]
             if request[R_KIND] >= MACRO:
@@ -383,20 +385,26 @@ def serve(dram, c, now):
                 earliest = max(now, request[R_ARRIVE])
                 if not hit:
                     act = _activate_time(dram, channel, timing, bank, group, earliest)
-                    _activate(channel, timing, bank, group, request[R_ROW], act, rcd)
+                    if act <= horizon:
+                        _activate(channel, timing, bank, group, request[R_ROW], act, rcd)
+                        hit = True
+                    else:  # a bank in refresh, say: others must not wait behind its ACT
+                        soonest = min(soonest, act)
                 seen |= bit
-                start = max(max(earliest, bank[B_COLUMN_READY]), group[G_COLUMN_READY])
-                start = max(start, bus)
-                if start < best_start:
-                    best, best_previous, best_start = index, previous, start
-                if start <= slot:
-                    break
+                if hit:
+                    start = max(max(earliest, bank[B_COLUMN_READY]), group[G_COLUMN_READY])
+                    start = max(start, bus)
+                    if start < best_start:
+                        best, best_previous, best_start = index, previous, start
+                    if start <= slot:
+                        break
             previous = index
             index = request[R_NEXT]
             if index < 0:
                 break
-        if best_start > now + timing[T_LOOKAHEAD]:
-            channel[C_WAKE] = best_start - timing[T_LOOKAHEAD]
+        first_chance = min(best_start, soonest)
+        if best_start > horizon:
+            channel[C_WAKE] = max(first_chance - timing[T_LOOKAHEAD], now + 1)
             return -1
 
     request = dram.request[best]

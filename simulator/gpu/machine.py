@@ -1,0 +1,88 @@
+"""A GPU as agents and components: SMs with pipes and ports, a sliced L2, DRAM channels.
+
+    thread block --> load port --\\
+                --> store port ---> L2 slices, tags --> DRAM channels
+                --> matrix / vector / special pipes
+
+Each SM is an agent; a thread block takes threads, registers, shared memory and a block
+slot of it.  Pipes count sixteenths of an SM clock, ports count bytes.
+"""
+
+from __future__ import annotations
+
+from simulator.engine.assembly import (
+    AgentClass,
+    Assembly,
+    CacheLevel,
+    MemoryView,
+    Pipe,
+    Port,
+    rate,
+)
+from simulator.gpu.spec import GpuSpec
+from simulator.memory.channel import timing_row
+
+FEMTO = 10**15
+PIPE_UNITS_PER_CLOCK = 16
+FAST_LOOKAHEAD_FS = 100 * 10**6
+"""How far ahead one thread block books a port before others get their turn (100 ns)."""
+
+
+def clocks_fs(spec: GpuSpec, clocks: float) -> int:
+    """Femtoseconds of SM clocks."""
+    return round(clocks * FEMTO / spec.chip.clock)
+
+
+def assemble(spec: GpuSpec, exact: bool) -> Assembly:
+    """The machine of one GPU. ``exact`` shares every port run by run."""
+    chip, sm, l2, memory = spec.chip, spec.chip.sm, spec.l2, spec.memory
+    assembly = Assembly(lookahead=0 if exact else FAST_LOOKAHEAD_FS)
+    assembly.memory("dram", timing_row(memory), memory.channels)
+    interleave = memory.mapping.channel_interleave
+    assembly.add(
+        MemoryView(
+            "memory",
+            "dram",
+            memory.channels,
+            interleave=interleave,
+            hashed=memory.mapping.hashed,
+            in_flight=l2.bytes_in_flight,
+        ),
+        CacheLevel(
+            "l2",
+            "memory",
+            capacity=int(l2.capacity * l2.usable),
+            line=l2.line,
+            sector=l2.sector,
+            ways=l2.ways,
+            slices=l2.slices,
+            slice_rate=rate(l2.slice_bytes_per_clk * chip.clock),
+            hit_latency=clocks_fs(spec, l2.hit_latency_cycles),
+            miss_latency=round(l2.miss_latency * FEMTO),
+            interleave=interleave,
+            atomic=clocks_fs(spec, 1),
+        ),
+    )
+    pipe = rate(PIPE_UNITS_PER_CLOCK * chip.clock)
+    barrier = clocks_fs(spec, sm.barrier_cycles)
+    assembly.agent_class(
+        AgentClass(
+            "sm",
+            chip.sms,
+            {
+                "threads": sm.threads,
+                "registers": sm.registers,
+                "shared": sm.shared_memory,
+                "blocks": sm.thread_blocks,
+            },
+            (
+                Port("load", rate(sm.load_bytes_per_clk * chip.clock), "l2"),
+                Port("store", rate(sm.store_bytes_per_clk * chip.clock), "l2"),
+                Pipe("matrix", pipe, barrier),
+                Pipe("vector", pipe),
+                Pipe("special", pipe),
+            ),
+            slots=sm.thread_blocks,
+        )
+    )
+    return assembly

@@ -1,0 +1,288 @@
+"""Fused attention: FlashAttention-like prefill and backward, split-KV decode.
+
+A thread block keeps a tile of queries and walks the keys and values: scores on the
+matrix pipe, exponentials on the special pipe, weighted sum on the matrix pipe.  The
+threads of the block run two key tiles apart, so products of one tile overlap the
+softmax of another (FlashAttention-2 and -3, Dao 2023, Shah et al. 2024).  Decode has one
+query per head: the KV sequence is split over blocks and a second kernel combines.
+Heads that share keys and values (grouped queries) load them once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.engine.platform import Addresses
+from simulator.engine.program import (
+    Access,
+    Compute,
+    Coordinate,
+    Kernel,
+    Loop,
+    Pattern,
+    Program,
+    Release,
+    Wait,
+)
+from simulator.gpu.mapping.rates import matrix_units, special_units, vector_units
+from simulator.gpu.mapping.streams import elementwise, start
+from simulator.gpu.spec import GpuSpec
+from simulator.trace.work import Attention, Elementwise, Operand
+
+QUERY_TILE = 128
+KEY_TILE = 64
+DECODE_QUERIES = 16
+"""Up to this many query rows per KV head the kernel is a decode kernel; the matrix pipe
+works on fragments of 16 rows."""
+MIN_SPLIT_KEYS = 128
+VECTOR_PER_SCORE = 4
+"""Scale, subtract the running maximum, sum, convert."""
+STAGES = 2
+
+
+def attention(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
+    """Forward or backward; decode kernels when there are few queries per KV head."""
+    if not work.q_len or not work.kv_len or not work.batch:
+        return ()
+    group = work.heads // work.kv_heads
+    if work.backward:
+        return (_tiled(spec, work, address, "attention backward"),)
+    if work.q_len * group <= DECODE_QUERIES:
+        return _decode(spec, work, address)
+    return (_tiled(spec, work, address, "attention"),)
+
+
+def _head_stride(operand: Operand, heads: int) -> int:
+    """Bytes from one head's first position to the next one's: a slice of a longer cache
+    keeps the cache's stride."""
+    own = operand.bytes // max(heads, 1)
+    if heads > 1 and operand.span > operand.bytes:
+        return (operand.span - own) // (heads - 1)
+    return own
+
+
+def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Kernel:
+    q, k, v = work.reads[:3]
+    q_tile = min(QUERY_TILE, max(16, -(-work.q_len // 16) * 16))
+    tiles = math.ceil(work.q_len / q_tile)
+    kv_count = work.batch * work.kv_heads
+    group = work.heads // work.kv_heads
+    head, tile = np.divmod(np.arange(work.batch * work.heads * tiles, dtype=np.int64), tiles)
+    if work.causal:
+        # Longest rows first, so that the tail of the launch is made of short ones.
+        tile = tiles - 1 - tile
+        last_key = work.kv_len - work.q_len + np.minimum((tile + 1) * q_tile, work.q_len)
+        steps = -(-np.clip(last_key, 1, work.kv_len) // KEY_TILE)
+    else:
+        steps = np.full_like(tile, -(-work.kv_len // KEY_TILE))
+    kv_head = head // group
+    rows = np.minimum(work.q_len - tile * q_tile, q_tile)
+    q_row = work.head_dim * q.bits // 8
+    k_row = work.head_dim * k.bits // 8
+    v_row = work.value_dim * v.bits // 8
+    o_row = work.value_dim * work.writes[0].bits // 8
+    q_head = q.bytes // (work.batch * work.heads)
+    o_head = work.q_len * o_row
+    k_base = address(k) + kv_head * _head_stride(k, kv_count)
+    v_base = address(v) + kv_head * _head_stride(v, kv_count)
+    tasks = np.column_stack(
+        [
+            np.zeros_like(head),
+            address(q) + head * q_head + tile * q_tile * q_row,
+            k_base,
+            v_base,
+            steps,
+            rows,
+            head * o_head + tile * q_tile * o_row,
+        ]
+    )
+    scores = q_tile * KEY_TILE
+    pipe, products_qk = matrix_units(spec, work, 2 * scores * work.head_dim)
+    _, products_pv = matrix_units(spec, work, 2 * scores * work.value_dim)
+    # Backward recomputes the scores and adds dV, dP, dQ, dK.
+    first, second = (1, 1) if not work.backward else (2, 3)
+    load_q = _rows("read", "load", q_row, 0, inner=Coordinate(4))
+    load_k = _rows("read", "load", KEY_TILE * k_row, 1)
+    load_v = _rows("read", "load", KEY_TILE * v_row, 2)
+    threads = [
+        (
+            start(spec),
+            Access(load_q),
+            Loop(
+                Coordinate(3),
+                (Wait("empty"), Access(load_k, "keys"), Access(load_v, "values")),
+            ),
+        ),
+        (
+            start(spec),
+            Loop(
+                Coordinate(3),
+                (
+                    Wait("keys"),
+                    Wait("room"),
+                    Compute(pipe, first * products_qk),
+                    Release("scores"),
+                ),
+            ),
+        ),
+        (
+            start(spec),
+            Loop(
+                Coordinate(3),
+                (
+                    Wait("scores"),
+                    Compute("special", special_units(spec, scores)),
+                    Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
+                    Release("weights"),
+                ),
+            ),
+        ),
+    ]
+    outputs = work.writes if work.backward else work.writes[:1]
+    stores = tuple(
+        Access(
+            Pattern(
+                "write",
+                "store",
+                chunk=max(1, min(o_row, operand.bytes)),
+                base=address(operand),
+                coordinates=(0, 0, 0, 0, 0, 1),
+                inner=Coordinate(4),
+                inner_stride=o_row,
+                limit=address(operand) + max(operand.bytes, operand.span),
+            )
+        )
+        for operand in outputs
+    )
+    threads.append(
+        (
+            start(spec),
+            Loop(
+                Coordinate(3),
+                (
+                    Wait("weights"),
+                    Wait("values"),
+                    Compute(pipe, second * products_pv),
+                    Release("empty"),
+                    Release("room"),
+                ),
+            ),
+            *stores,
+        )
+    )
+    tokens = {"empty": STAGES, "room": 2, "keys": 0, "values": 0, "scores": 0, "weights": 0}
+    shared = q_tile * q_row + STAGES * KEY_TILE * (k_row + v_row)
+    needs = {
+        "threads": 128,
+        "registers": q_tile * (work.value_dim + KEY_TILE) + 128 * 64,
+        "shared": min(shared, spec.chip.sm.shared_memory),
+        "blocks": 1,
+    }
+    needs["registers"] = min(needs["registers"], spec.chip.sm.registers)
+    return Kernel(name, "sm", (Program(tuple(threads), tokens),), tasks, needs)
+
+
+def _rows(
+    kind: str, path: str, chunk: int, coordinate: int, inner: int | Coordinate = 1
+) -> Pattern:
+    """Consecutive chunks from the address in a coordinate, one (or ``inner``) per step."""
+    coordinates = [0] * 6
+    coordinates[coordinate] = 1
+    return Pattern(
+        kind,
+        path,
+        chunk=chunk,
+        coordinates=tuple(coordinates),
+        loops=(chunk,),
+        inner=inner,
+        inner_stride=chunk,
+    )
+
+
+def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
+    q, k, v = work.reads[:3]
+    heads = work.batch * work.kv_heads
+    rows = work.q_len * (work.heads // work.kv_heads)
+    k_row = work.head_dim * k.bits // 8
+    v_row = work.value_dim * v.bits // 8
+    key_tile = KEY_TILE
+    tiles = math.ceil(work.kv_len / key_tile)
+    # Enough blocks for two per SM, none shorter than a few tiles.
+    split = max(1, min(2 * spec.chip.sms // heads, work.kv_len // MIN_SPLIT_KEYS))
+    cuts = np.array([tiles * i // split for i in range(split + 1)], dtype=np.int64)
+    head, part = np.divmod(np.arange(heads * split, dtype=np.int64), split)
+    tasks = np.column_stack(
+        [
+            np.zeros_like(head),
+            address(q) + head * (q.bytes // heads),
+            address(k) + head * _head_stride(k, heads) + cuts[part] * key_tile * k_row,
+            address(v) + head * _head_stride(v, heads) + cuts[part] * key_tile * v_row,
+            cuts[part + 1] - cuts[part],
+            head * split + part,
+        ]
+    )
+    fragments = -(-rows // DECODE_QUERIES) * DECODE_QUERIES
+    pipe, products = matrix_units(
+        spec, work, 2 * fragments * key_tile * (work.head_dim + work.value_dim)
+    )
+    scores = rows * key_tile
+    element = 4 if split > 1 else max(1, work.writes[0].bits // 8)
+    out_bytes = rows * work.value_dim * element
+    store = Pattern(
+        "write",
+        "store",
+        chunk=out_bytes,
+        base=spec.capacity_bytes if split > 1 else address(work.writes[0]),
+        coordinates=(0, 0, 0, 0, out_bytes),
+    )
+    threads = (
+        (
+            start(spec),
+            Access(_rows("read", "load", max(32, q.bytes // heads), 0)),
+            Loop(
+                Coordinate(3),
+                (
+                    Wait("empty"),
+                    Access(_rows("read", "load", key_tile * k_row, 1), "full"),
+                    Access(_rows("read", "load", key_tile * v_row, 2), "full"),
+                ),
+            ),
+        ),
+        (
+            start(spec),
+            Loop(
+                Coordinate(3),
+                (
+                    Wait("full", 2),
+                    Compute(pipe, products),
+                    Compute("special", special_units(spec, scores)),
+                    Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
+                    Release("empty"),
+                ),
+            ),
+            Access(store),
+        ),
+    )
+    needs = {
+        "threads": 128,
+        "registers": 128 * 128,
+        "shared": min(STAGES * key_tile * (k_row + v_row), spec.chip.sm.shared_memory),
+        "blocks": 1,
+    }
+    program = Program(threads, {"empty": STAGES, "full": 0})
+    kernel = Kernel(f"decode attention split {split}", "sm", (program,), tasks, needs)
+    if split == 1:
+        return (kernel,)
+    count = heads * rows * work.value_dim
+    partial = Operand(-1, 0, count * 4 * split, 32, "float32", "activation")
+    combine = Elementwise(
+        (partial,), work.writes[:1], elements=count, vector_per_element=2 * split
+    )
+
+    def place(operand: Operand) -> int:
+        return spec.capacity_bytes if operand is partial else address(operand)
+
+    return kernel, elementwise(spec, combine, place)[0]

@@ -1,0 +1,290 @@
+"""Matrix products: tiled, multistage, with split-K, batches and expert groups.
+
+A thread block owns a tile of C.  Its copy thread fills a ring of stages with slices of
+A and B along K; its matrix thread consumes them and stores the tile at the end, after
+the last product, as library kernels do.  Operands are addressed in blocks of
+:data:`BLOCK_ROWS` rows by one K-step, which keeps bytes and reuse exact and
+approximates the order in which rows reach DRAM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.engine.platform import Addresses
+from simulator.engine.program import (
+    Access,
+    Compute,
+    Coordinate,
+    Kernel,
+    Loop,
+    Pattern,
+    Program,
+    Release,
+    Step,
+    Wait,
+)
+from simulator.gpu.mapping import tiles
+from simulator.gpu.mapping.rates import matrix_type, matrix_units
+from simulator.gpu.mapping.streams import elementwise, start
+from simulator.gpu.mapping.tiles import LINE_BYTES, Problem, Tile
+from simulator.gpu.spec import GpuSpec
+from simulator.trace.work import Elementwise, Gemm, GroupedGemm, Operand, Work
+
+BLOCK_ROWS = 4
+RASTER_ROWS = 8
+"""Rows of tiles that advance together over the columns, for reuse of B in L2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """One product of a launch: its extents and where its operands begin."""
+
+    m: int
+    n: int
+    a: int
+    b: int
+    c: int
+    """Elements of C before its first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What all products of one launch share."""
+
+    problem: Problem
+    tile: Tile
+    name: str
+    output: int
+    """Byte address of C, or of the partial sums of split-K."""
+    element: int
+    """Bytes of an element of the output."""
+    elements: int
+    """Elements of C in all products."""
+
+    @property
+    def steps(self) -> int:
+        """K-steps of the whole product."""
+        return math.ceil(self.problem.row_bytes / self.tile.k_bytes)
+
+    def step_bytes(self, element_bytes: float) -> int:
+        """Bytes along K that one step covers in one row of an operand."""
+        widest = max(self.problem.a_bytes, self.problem.b_bytes)
+        return max(32, math.ceil(self.tile.k_bytes * element_bytes / widest))
+
+    @property
+    def step_a(self) -> int:
+        return self.step_bytes(self.problem.a_bytes)
+
+    @property
+    def step_b(self) -> int:
+        return self.step_bytes(self.problem.b_bytes)
+
+
+def gemm(spec: GpuSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
+    """One kernel, plus a reduction when K is split. A narrow B trades places with A, so
+    that the operand that is streamed lies along the tiles."""
+    if not work.m or not work.n or not work.k or not work.batch:
+        return ()
+    a, b = work.reads[:2]
+    m, n = work.m, work.n
+    shared = (False, work.b_shared)
+    kept = (1.0, work.density)
+    if m > n and n <= tiles.STREAM_ROWS:
+        a, b, m, n = b, a, n, m
+        shared, kept = shared[::-1], kept[::-1]
+    c = work.writes[0]
+    problem = Problem(
+        work.batch,
+        m,
+        n,
+        work.k,
+        a.bits / 8 * kept[0],
+        b.bits / 8 * kept[1],
+        c.bits / 8,
+        _peak(spec, work) / work.density,
+    )
+    tile = tiles.choose(spec, problem)
+    split = tile.split > 1
+    launch = Launch(
+        problem,
+        tile,
+        f"gemm {tile.label}",
+        spec.capacity_bytes if split else address(c),
+        4 if split else max(1, c.bits // 8),
+        work.batch * m * n,
+    )
+    strides = [
+        0 if is_shared else operand.bytes // work.batch
+        for operand, is_shared in zip((a, b), shared, strict=True)
+    ]
+    matrices = [
+        Matrix(m, n, address(a) + i * strides[0], address(b) + i * strides[1], i * m * n)
+        for i in range(work.batch)
+    ]
+    kernel = _kernel(spec, work, launch, matrices)
+    return (kernel, _reduction(spec, work, launch, address)) if split else (kernel,)
+
+
+def grouped_gemm(spec: GpuSpec, work: GroupedGemm, address: Addresses) -> Sequence[Kernel]:
+    """All experts in one launch; an expert without rows costs nothing."""
+    total = sum(work.rows)
+    if not total:
+        return ()
+    a, b = work.reads[:2]
+    c = work.writes[0]
+    busy = sum(1 for count in work.rows if count)
+    problem = Problem(
+        busy,
+        max(1, total // busy),
+        work.n,
+        work.k,
+        a.bits / 8,
+        b.bits / 8,
+        c.bits / 8,
+        _peak(spec, work),
+    )
+    tile = tiles.choose(spec, problem, may_split=False)
+    launch = Launch(
+        problem,
+        tile,
+        f"grouped gemm {tile.label}",
+        address(c),
+        max(1, c.bits // 8),
+        total * work.n,
+    )
+    expert_bytes = b.bytes // len(work.rows)
+    firsts = np.concatenate([[0], np.cumsum(work.rows)])
+    matrices = [
+        Matrix(
+            count,
+            work.n,
+            address(a) + int(firsts[expert]) * _row_bytes(work.k, problem.a_bytes),
+            address(b) + expert * expert_bytes,
+            int(firsts[expert]) * work.n,
+        )
+        for expert, count in enumerate(work.rows)
+        if count
+    ]
+    return (_kernel(spec, work, launch, matrices),)
+
+
+def _peak(spec: GpuSpec, work: Work) -> float:
+    kind = matrix_type(spec, work)
+    return spec.vector_peak if kind is None else spec.matrix_peak(kind)
+
+
+def _row_bytes(k: int, element_bytes: float) -> int:
+    return max(1, math.ceil(k * element_bytes / LINE_BYTES)) * LINE_BYTES
+
+
+def _kernel(
+    spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix]
+) -> Kernel:
+    problem, tile = launch.problem, launch.tile
+    pitch_a = BLOCK_ROWS * _row_bytes(problem.k, problem.a_bytes)
+    pitch_b = BLOCK_ROWS * _row_bytes(problem.k, problem.b_bytes)
+    widest = max(problem.a_bytes, problem.b_bytes)
+    pipe, units = matrix_units(spec, work, 2 * tile.m * tile.n * tile.k_bytes / widest)
+    # The whole tile is multiplied, edges included: pipes work on full fragments.
+    products = Loop(Coordinate(3), (Wait("full", 2), Compute(pipe, units), Release("empty")))
+    last = (problem.n - 1) % tile.n + 1
+    load_a = Pattern(
+        "read",
+        "load",
+        chunk=launch.step_a * BLOCK_ROWS,
+        coordinates=(1,),
+        loops=(launch.step_a * BLOCK_ROWS,),
+        inner=Coordinate(4),
+        inner_stride=pitch_a,
+    )
+    programs = []
+    for columns in (tile.n, last):
+        load_b = Pattern(
+            "read",
+            "load",
+            chunk=launch.step_b * BLOCK_ROWS,
+            coordinates=(0, 1),
+            loops=(launch.step_b * BLOCK_ROWS,),
+            inner=math.ceil(columns / BLOCK_ROWS),
+            inner_stride=pitch_b,
+        )
+        store = Pattern(
+            "write",
+            "store",
+            chunk=columns * launch.element,
+            base=launch.output,
+            coordinates=(0, 0, launch.element),
+            inner=Coordinate(5),
+            inner_stride=problem.n * launch.element,
+        )
+        copy: tuple[Step, ...] = (
+            start(spec),
+            Loop(
+                Coordinate(3),
+                (Wait("empty"), Access(load_a, "full"), Access(load_b, "full")),
+            ),
+        )
+        threads = (copy, (start(spec), products, Access(store)))
+        programs.append(Program(threads, {"empty": tile.stages, "full": 0}))
+    tasks = np.concatenate([_tasks(launch, matrix, pitch_a, pitch_b) for matrix in matrices])
+    needs = {
+        "threads": tile.threads,
+        "registers": tile.registers,
+        "shared": tile.shared,
+        "blocks": 1,
+    }
+    return Kernel(launch.name, "sm", tuple(programs), tasks, needs)
+
+
+def _tasks(launch: Launch, matrix: Matrix, pitch_a: int, pitch_b: int) -> np.ndarray:
+    """Rows of (edge program, A address, B address, C element, K-steps, blocks of A rows,
+    rows of C) in raster order: groups of tile rows that walk the columns together."""
+    tile = launch.tile
+    tiles_m = math.ceil(matrix.m / tile.m)
+    tiles_n = math.ceil(matrix.n / tile.n)
+    i, j = np.divmod(np.arange(tiles_m * tiles_n, dtype=np.int64), tiles_n)
+    order = np.lexsort((i % RASTER_ROWS, j, i // RASTER_ROWS))
+    i, j = i[order], j[order]
+    rows = np.minimum(matrix.m - i * tile.m, tile.m)
+    cuts = [launch.steps * part // tile.split for part in range(tile.split + 1)]
+    parts = []
+    for part, (first, stop) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        parts.append(
+            np.column_stack(
+                [
+                    (j + 1) * tile.n > matrix.n,
+                    matrix.a
+                    + i * (tile.m // BLOCK_ROWS) * pitch_a
+                    + first * launch.step_a * BLOCK_ROWS,
+                    matrix.b
+                    + j * (tile.n // BLOCK_ROWS) * pitch_b
+                    + first * launch.step_b * BLOCK_ROWS,
+                    part * launch.elements + matrix.c + i * tile.m * matrix.n + j * tile.n,
+                    np.full_like(i, stop - first),
+                    -(-rows // BLOCK_ROWS),
+                    rows,
+                ]
+            )
+        )
+    return np.concatenate(parts)
+
+
+def _reduction(
+    spec: GpuSpec, work: Gemm, launch: Launch, address: Addresses
+) -> Kernel:
+    """Adds the partial sums of split-K."""
+    split = launch.tile.split
+    partial = Operand(-1, 0, launch.elements * 4 * split, 32, "float32", "activation")
+    adds = Elementwise(
+        (partial,), work.writes[:1], elements=launch.elements, vector_per_element=split
+    )
+
+    def place(operand: Operand) -> int:
+        return launch.output if operand is partial else address(operand)
+
+    return elementwise(spec, adds, place)[0]

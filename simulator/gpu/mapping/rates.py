@@ -1,0 +1,49 @@
+"""Which pipe runs an operation, and for how long."""
+
+from __future__ import annotations
+
+import math
+
+from simulator.gpu.machine import PIPE_UNITS_PER_CLOCK
+from simulator.gpu.spec import GpuSpec
+from simulator.trace.schema import DTYPE_BITS
+from simulator.trace.work import Work
+
+
+def matrix_type(spec: GpuSpec, work: Work) -> str | None:
+    """Operand type of the matrix pipe that runs this work; None means the vector lanes.
+
+    The wider of both operands decides, because narrower weights are expanded on the way
+    to the pipe.  fp32 products use the vector lanes: PyTorch does not allow TF32 unless
+    it is told to.
+    """
+    have = spec.chip.sm.matrix
+    operands = work.reads[:2]
+    if not operands:
+        return None
+    dtype = max((operand.dtype for operand in operands), key=lambda name: DTYPE_BITS[name])
+    if dtype in have:
+        return dtype
+    if dtype.startswith(("int", "uint")) and DTYPE_BITS[dtype] <= 8:
+        return "int8" if "int8" in have else None
+    if dtype.startswith("float") and DTYPE_BITS[dtype] <= 8:
+        return "float16" if "float16" in have else None
+    return None
+
+
+def matrix_units(spec: GpuSpec, work: Work, operations: float) -> tuple[str, int]:
+    """Pipe and its units for matrix operations of one thread block."""
+    kind = matrix_type(spec, work)
+    if kind is None:
+        return "vector", vector_units(spec, operations / 2)
+    per_clock = spec.chip.sm.matrix[kind]  # type: ignore[index]
+    return "matrix", math.ceil(operations * PIPE_UNITS_PER_CLOCK / per_clock)
+
+
+def vector_units(spec: GpuSpec, operations: float) -> int:
+    """Units of the vector pipe: one result per lane and clock, fused or not."""
+    return math.ceil(operations * PIPE_UNITS_PER_CLOCK / spec.chip.sm.vector_lanes)
+
+
+def special_units(spec: GpuSpec, operations: float) -> int:
+    return math.ceil(operations * PIPE_UNITS_PER_CLOCK / spec.chip.sm.special_lanes)

@@ -1,0 +1,323 @@
+"""One run: host, streams and device over a plan, to a :class:`RunRecord`.
+
+The host dispatches operators in program order, eagerly (a cost per operator, so that
+small kernels can be dispatch-bound) or as one captured graph.  Each stream starts its
+kernels in order once their dependencies are met.  Host, streams and device are SimPy
+processes; time is integer femtoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import simpy
+
+from simulator.engine.device import Device, Snapshot
+from simulator.engine.platform import EnergyRates, Platform
+from simulator.memory import dram
+from simulator.power.accounting import add_energy, dynamic_energy, over, static_power
+from simulator.system.kernels import KernelRun, Runner
+from simulator.system.plan import Item, Plan
+from simulator.system.records import HostSpan, KernelRecord
+from simulator.system.server import Job, Server
+from simulator.trace.work import Operand, Work
+
+FEMTO = 10**15
+LAUNCHES = ("eager", "graph")
+FIDELITIES = ("fast", "exact")
+
+Progress = Callable[[int, int], None]
+"""Called with (operators done, operators)."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run produced, before it is put into a record."""
+
+    kernels: list[KernelRecord]
+    host: list[HostSpan]
+    latency_fs: int
+    bound_fs: int
+    bound_by: str
+    energy_j: dict[str, float]
+
+
+def execute(
+    plan: Plan,
+    platform: Platform,
+    launch: str = "graph",
+    fidelity: str = "fast",
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run a plan on a fresh machine."""
+    return _Run(plan, platform, launch, fidelity == "exact", progress).execute()
+
+
+class _Run:
+    def __init__(
+        self,
+        plan: Plan,
+        platform: Platform,
+        launch: str,
+        exact: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.plan = plan
+        self.platform = platform
+        self.launch = launch
+        self.exact = exact
+        self.progress = progress
+        self.env = simpy.Environment(initial_time=0)
+        device = Device(platform.assemble(exact))
+        cache_bytes = platform.cache_bytes if platform.cache else 0
+        self.concurrent = len(plan.streams) > 1
+        self.gap_fs = round(platform.gap_s(launch) * FEMTO)
+        self.server = Server(
+            self.env,
+            device,
+            Runner(device, cache_bytes, exact),
+            platform.cache,
+            cache_bytes,
+            platform.kernels,
+            plan.address,
+            self.concurrent,
+            self.gap_fs,
+        )
+        self.device = device
+        self.done = [self.env.event() for _ in plan.items]
+        self.issued_fs = [0] * len(plan.items)
+        self.host: list[HostSpan] = []
+        self.jobs: dict[int, Job] = {}
+        self.finished = 0
+        timing = device.machine.dram.timing
+        self.refresh_interval_s = (
+            float(timing[0, dram.T_REFI]) / FEMTO if timing[0, dram.T_REFI] < dram.NEVER else 0.0
+        )
+
+    def execute(self) -> Outcome:
+        env = self.env
+        queues = {stream: simpy.Store(env) for stream in self.plan.streams}
+        if self.concurrent:
+            env.process(self.server.process())
+        streams = [env.process(self._stream(stream, queues[stream])) for stream in queues]
+        env.process(self._host(queues))
+        env.run(until=simpy.AllOf(env, streams))
+        latency = max((job.end_fs for job in self.jobs.values()), default=0)
+        latency = max(latency, max((span.end_fs for span in self.host), default=0))
+        return self._outcome(latency)
+
+    # ------------------------------------------------------------------------ processes
+
+    def _host(self, queues: dict[int, simpy.Store]) -> Generator[simpy.Event, Any, None]:
+        env, costs = self.env, self.platform.host
+        if self.launch == "graph":
+            yield from self._busy("graph launch", costs.graph_launch)
+        for item in self.plan.items:
+            if self.launch == "eager":
+                if item.is_host_only:
+                    yield from self._busy(item.operator.name, costs.view_cost)
+                else:
+                    yield from self._busy(
+                        item.operator.name, costs.operator_cost + costs.launch_cost
+                    )
+                if item.needs_host:
+                    for waited in item.waits_for:
+                        yield self.done[waited]
+            self.issued_fs[item.index] = int(env.now)
+            queues[item.operator.stream].put(item)
+        for queue in queues.values():
+            queue.put(None)
+
+    def _busy(self, name: str, seconds: float) -> Generator[simpy.Event, Any, None]:
+        start = int(self.env.now)
+        yield self.env.timeout(round(seconds * FEMTO))
+        self.host.append(HostSpan(name, start, int(self.env.now)))
+
+    def _stream(self, stream: int, queue: simpy.Store) -> Generator[simpy.Event, Any, None]:
+        env = self.env
+        while (item := (yield queue.get())) is not None:
+            for waited in item.waits_for:
+                if not self.done[waited].processed:
+                    yield self.done[waited]
+            if not item.is_host_only:
+                yield env.timeout(self.gap_fs)
+                job = Job(item.work, item.warmth, self._key(item), env.event())
+                self.jobs[item.index] = job
+                if self.concurrent:
+                    yield from self.server.run_shared(job)
+                else:
+                    yield from self.server.run_alone(job)
+            self.done[item.index].succeed()
+            self.finished += 1
+            if self.progress is not None:
+                self.progress(self.finished, len(self.plan.items))
+
+    def _key(self, item: Item) -> Hashable | None:
+        """Equal for works that are alike and meet a cache in the same state."""
+        if self.exact or self.concurrent:
+            return None
+        cache_bytes = self.platform.cache_bytes if self.platform.cache else 0
+        return (_likeness(item.work), item.warmth.classes(cache_bytes))
+
+    # --------------------------------------------------------------------------- records
+
+    def _outcome(self, latency_fs: int) -> Outcome:
+        records: list[KernelRecord] = []
+        energy: dict[str, float] = {}
+        energies: dict[int, dict[str, float]] = {}
+        busy_union = _union([(job.start_fs, job.end_fs) for job in self.jobs.values()])
+        for index in sorted(self.jobs):
+            item, job = self.plan.items[index], self.jobs[index]
+            start = job.start_fs
+            for number, run in enumerate(job.runs):
+                if self.concurrent:
+                    start = run.started_fs
+                known = energies.get(id(run))
+                if known is None or number:
+                    known = self._kernel_energy(item, run, number)
+                    energies[id(run)] = known
+                records.append(self._record(item, job, run, number, start, known))
+                add_energy(energy, known)
+                start += run.duration_fs + self.gap_fs
+        idle = static_power(self.platform.energy_rates(None), self.refresh_interval_s)
+        if self.concurrent:
+            running = static_power(self._rates_while_running(), self.refresh_interval_s)
+            add_energy(energy, over(running, busy_union))
+            add_energy(energy, over(idle, latency_fs - busy_union))
+        else:
+            kernel_time = sum(record.duration_fs for record in records)
+            add_energy(energy, over(idle, latency_fs - kernel_time))
+        bound_fs, bound_by = self._bound()
+        return Outcome(records, self.host, latency_fs, bound_fs, bound_by, energy)
+
+    def _rates_while_running(self) -> EnergyRates:
+        work = next((item.work for item in self.plan.items if not item.is_host_only), None)
+        return self.platform.energy_rates(work)
+
+    def _kernel_energy(self, item: Item, run: KernelRun, number: int) -> dict[str, float]:
+        rates = self.platform.energy_rates(item.work)
+        operations = item.work.operations if number == 0 else {}
+        energy = dynamic_energy(rates, run.activity, self.device.names.owners, operations)
+        if not self.concurrent:
+            static = static_power(rates, self.refresh_interval_s)
+            add_energy(energy, over(static, run.duration_fs))
+        return energy
+
+    def _record(
+        self,
+        item: Item,
+        job: Job,
+        run: KernelRun,
+        number: int,
+        start: int,
+        energy: dict[str, float],
+    ) -> KernelRecord:
+        first = number == 0
+        operator = item.operator
+        channel = run.activity.channel.sum(axis=0)
+
+        def counted(column: int) -> float:
+            return float(channel[column - dram.N_ACT])
+
+        activates = counted(dram.N_MISS) + counted(dram.N_CONFLICT)
+        bursts = counted(dram.N_READ) + counted(dram.N_WRITE)
+        columns = counted(dram.N_MACRO_COLUMNS)
+        return KernelRecord(
+            index=item.index,
+            name=run.name,
+            operator=operator.name,
+            kind=item.work.kind,
+            module=operator.module,
+            phase=operator.phase,
+            stream=operator.stream,
+            issued_fs=self.issued_fs[item.index],
+            start_fs=start,
+            end_fs=start + run.duration_fs,
+            bound_fs=int(item.bound.seconds * FEMTO) if first and not item.approximated else 0,
+            bound_by=item.bound.name if first else "launch",
+            operations=item.work.operations if first else {},
+            bytes_compulsory=item.work.bytes_read + item.work.bytes_written if first else 0,
+            dram_bytes_read=round(run.dram_read),
+            dram_bytes_written=round(run.dram_written),
+            counters={
+                "cache_hits": run.hits,
+                "cache_misses": run.misses,
+                "activates": counted(dram.N_ACT),
+                "row_hits": max(bursts + columns - activates, 0.0),
+                "row_misses": activates,
+                "refreshes": counted(dram.N_REFRESH),
+                "macros": counted(dram.N_MACRO),
+            },
+            busy_fs=self._busy_fs(run.activity),
+            energy_j=energy,
+            simulated_share=run.simulated_share,
+            error_estimate=run.error_estimate,
+            reused=job.reused,
+            approximated=item.approximated,
+        )
+
+    def _busy_fs(self, activity: Snapshot) -> dict[str, int]:
+        owners = np.asarray(self.device.names.owners)
+        busy: dict[str, int] = {}
+        for part in self.platform.parts():
+            if part.component == "dram":
+                total = activity.channel[:, dram.N_BUS_FS - dram.N_ACT].sum()
+            else:
+                total = activity.busy[owners == part.component].sum()
+            busy[part.name] = int(total / part.instances)
+        return busy
+
+    def _bound(self) -> tuple[int, str]:
+        """No schedule of these streams can be shorter: kernels of a stream run one after
+        another, and a captured graph or the host must launch them."""
+        causes: dict[str, float] = {}
+        longest, cause = 0.0, "launch"
+        for stream in self.plan.streams:
+            parts: dict[str, float] = {}
+            for item in self.plan.items:
+                if item.operator.stream != stream or item.is_host_only:
+                    continue
+                if not item.approximated:
+                    name = item.bound.name
+                    parts[name] = parts.get(name, 0.0) + item.bound.seconds
+                parts["launch"] = parts.get("launch", 0.0) + self.gap_fs / FEMTO
+            total = sum(parts.values())
+            if total >= longest and parts:
+                longest, causes = total, parts
+                cause = max(causes, key=lambda name: causes[name])
+        host = sum(span.end_fs - span.start_fs for span in self.host) / FEMTO
+        if host > longest:
+            longest, cause = host, "launch"
+        return int(longest * FEMTO * (1 - 1e-12)), cause
+
+
+def _union(spans: list[tuple[int, int]]) -> int:
+    """Length of the union of time spans."""
+    total, reach = 0, 0
+    for start, end in sorted(spans):
+        start = max(start, reach)
+        if end > start:
+            total += end - start
+            reach = end
+    return total
+
+
+def _likeness(work: Work) -> Hashable:
+    """Everything about a work that a machine can notice, addresses apart."""
+    shape: list[Hashable] = [type(work)]
+    for field in fields(work):
+        value = getattr(work, field.name)
+        if isinstance(value, np.ndarray):
+            shape.append((value.shape, hash(value.tobytes())))
+        elif field.name in ("reads", "writes"):
+            shape.append(tuple(_operand_likeness(operand) for operand in value))
+        else:
+            shape.append(value)
+    return tuple(shape)
+
+
+def _operand_likeness(operand: Operand) -> Hashable:
+    return (operand.bytes, operand.span, operand.bits, operand.dtype, operand.role)
