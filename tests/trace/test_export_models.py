@@ -1,5 +1,6 @@
 """Named models: the real transformers code, without its traps, at any size."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -244,3 +245,19 @@ def test_the_largest_model_exports_quickly_and_small(tmp_path):
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert cpu < 15, f"{cpu} s of CPU, {time.monotonic() - start} s of wall time"
     assert after.ru_maxrss < 1_000_000  # KiB
+
+
+@pytest.mark.slow
+def test_every_process_writes_the_same_bytes(tmp_path):
+    contents = []
+    for seed in ("1", "2"):
+        path = tmp_path / f"{seed}.jsonl.gz"
+        command = "trace export mixtral-8x7b --phase train --prompt 32 --routing zipf:1.2 -o"
+        subprocess.run(
+            [sys.executable, "-m", "simulator.cli", *command.split(), str(path)],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
