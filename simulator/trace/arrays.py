@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,14 @@ from simulator.errors import TraceError
 LARGEST_ARRAY_BYTES = 4 << 30
 INTEGERS = ("int32", "int64")
 MEMBER = "values.npy"
+
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, KeyError),
+    RuntimeError,  # an encrypted member, or a compression this Python lacks
+    ValueError,  # pickled objects among others
+    *(MemoryError, OverflowError),  # a shape far beyond the content
+)
+"""What zipfile and numpy raise on a damaged or hostile archive."""
 
 
 def array_digest(array: np.ndarray) -> str:
@@ -70,7 +79,7 @@ def _read_array(path: Path, digest: str) -> np.ndarray:
         raise TraceError(
             "recorded array is missing", where=path, remedy="copy the whole trace folder"
         ) from error
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, *UNREADABLE) as error:
         raise TraceError(
             "not a recorded array (an integer .npy member in a zip, without pickles)",
             where=path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -347,9 +348,22 @@ class TestFiles:
             path.write_bytes(damaged)
             with pytest.raises(TraceError, match="archive"):
                 read_edges(path)
-        path.write_bytes(content[:300] + bytes(64) + content[364:])
-        with pytest.raises(TraceError):
-            read_edges(path)
+        for start in range(60, len(content) - 100, 997):
+            path.write_bytes(content[:start] + bytes(64) + content[start + 64 :])
+            with pytest.raises(TraceError):
+                read_edges(path)
+
+    def test_an_array_larger_than_its_file_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "graph.npz"
+        for length in (10**6, 10**12, 10**17, 10**30):
+            header = f"{{'descr': '<i8', 'fortran_order': False, 'shape': ({length},)}}"
+            member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("src.npy", member)
+                archive.writestr("dst.npy", member)
+            with pytest.raises(TraceError) as error:
+                read_edges(path)
+            assert "\n" not in str(error.value)
 
     @pytest.mark.parametrize("sizes", [(0, 4), (4, 0), (1 << 40, 4)])
     def test_impossible_features_are_refused(self, write, sizes: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import TraceError
+from simulator.trace.arrays import UNREADABLE
 from simulator.trace.graphs.generator import generate, preset
 from simulator.trace.graphs.graph import MAX_EDGES, MAX_NODES, Graph, from_edges, permute
 
@@ -161,8 +162,7 @@ def _read_npz(file: Path) -> Edges:
             raise refuse(f"holds {', '.join(sorted(arrays.files)[:6]) or 'nothing'}")
     except zipfile.BadZipFile:
         raise refuse("is not an npz archive, or is damaged") from None
-    except (ValueError, EOFError, KeyError, NotImplementedError) as error:
-        # np.load refuses pickled objects with a ValueError.
+    except UNREADABLE as error:
         raise refuse(f"cannot be read: {error}"[:200]) from None
 
 

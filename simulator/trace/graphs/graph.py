@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_NODES = 1 << 27
-MAX_EDGES = 1 << 29
+MAX_EDGES = 1 << 28
 
 Integers = NDArray[np.integer]
 
