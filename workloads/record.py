@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from itertools import product
+from functools import partial
 from pathlib import Path
 
 from simulator.trace.export import MODELS, checked_sizes, export_model
-from simulator.trace.parametric import fit
+from simulator.trace.parametric import fit_exports
 from simulator.trace.schema import Trace
 from simulator.trace.store import save_trace
 
@@ -42,13 +42,11 @@ def record(name: str, phase: str, fixed: Mapping[str, int], smallest_batch: int 
     """The parametric trace of one model in one phase, some sizes perhaps fixed."""
     defaults = {**checked_sizes(MODELS[name], phase, fixed)}
     defaults["batch"] = max(defaults["batch"], smallest_batch)
-    values = [(fixed[size],) if size in fixed else POINTS[size] for size in defaults]
-    exports = [
-        export_model(name, phase, **dict(zip(defaults, corner, strict=True)))
-        for corner in product(*values)
-    ]
-    check = export_model(name, phase, **{size: VERIFY[size] for size in defaults} | fixed)
-    return fit(exports, check, defaults, {"batch": (smallest_batch, LARGEST_BATCH)})
+    values = {size: (fixed[size],) if size in fixed else POINTS[size] for size in defaults}
+    verify = {size: VERIFY[size] for size in defaults} | dict(fixed)
+    ranges = {"batch": (smallest_batch, LARGEST_BATCH)}
+    export = partial(export_model, name, phase)
+    return fit_exports(export, values, verify, defaults, ranges)
 
 
 def variants(name: str, phase: str) -> Iterator[tuple[str, Trace]]:

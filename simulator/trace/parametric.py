@@ -15,8 +15,9 @@ is an error that names the first operator that differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from simulator.errors import TraceError, suggest
@@ -81,6 +82,23 @@ def bind(trace: Trace, sizes: Mapping[str, int]) -> Trace:
     return Trace(bound, tensors, operators, dict(trace.arrays))
 
 
+def fit_exports(
+    export: Callable[..., Trace],
+    values: Mapping[str, Sequence[int]],
+    verify: Mapping[str, int],
+    defaults: Mapping[str, int] | None = None,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
+) -> Trace:
+    """Call ``export(**sizes)`` at every combination of ``values``, fit, and check at ``verify``.
+
+    Choose numbers that are no multiples of the model's own dimensions, so that
+    nothing coincides by accident.
+    """
+    corners = [dict(zip(values, corner, strict=True)) for corner in product(*values.values())]
+    traces = [export(**corner) for corner in corners]
+    return fit(traces, export(**verify), defaults, ranges)
+
+
 def fit(
     traces: Sequence[Trace],
     verify: Trace,
@@ -94,6 +112,12 @@ def fit(
     is the same in all exports holds for that value alone.
     """
     first = traces[0]
+    if any(trace.arrays for trace in traces):
+        raise TraceError(
+            "recorded values have no expression of the sizes",
+            where=first.header.name,
+            remedy="export with index inputs on the meta device, which have no values",
+        )
     fitting = Interpolation([trace.header.sizes for trace in traces], first.header.name)
     for other in (*traces[1:], verify):
         _check_same_operators(first, other)

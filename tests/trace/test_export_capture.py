@@ -6,6 +6,7 @@ import pytest
 
 from simulator.errors import TraceError
 from simulator.trace.lowering import lower_all
+from simulator.trace.parametric import bind, fit_exports
 
 torch = pytest.importorskip("torch")
 
@@ -290,6 +291,29 @@ def test_the_same_module_gives_the_same_trace():
     assert traces[0].operators == traces[1].operators
     assert traces[0].tensors == traces[1].tensors
     assert traces[0].header == traces[1].header
+
+
+def test_a_module_of_ones_own_for_all_sizes():
+    model = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True).eval()
+
+    def export(batch, length):
+        sizes = {"batch": batch, "length": length}
+        return export_module(model, torch.empty(batch, length, 32), sizes=sizes)
+
+    fitted = fit_exports(export, {"batch": (3, 5), "length": (37, 53)}, {"batch": 7, "length": 101})
+    assert fitted.header.parametric
+    bound, fresh = bind(fitted, {"batch": 2, "length": 9}), export(2, 9)
+    assert bound.operators == fresh.operators
+    assert bound.tensors == fresh.tensors
+
+
+def test_recorded_values_are_not_parametric():
+    def export(batch):
+        tokens = torch.zeros(batch, 4, dtype=torch.int64)
+        return export_module(nn.Embedding(10, 4), tokens, sizes={"batch": batch})
+
+    with pytest.raises(TraceError, match="recorded values"):
+        fit_exports(export, {"batch": (3, 5)}, {"batch": 7})
 
 
 def test_precision_and_layout_of_inputs_are_kept():

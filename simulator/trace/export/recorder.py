@@ -30,7 +30,7 @@ from simulator.trace.schema import Header, Operator, Tensor, TensorRef, Trace
 PLACEMENT_ARGUMENTS = frozenset({"device", "layout", "pin_memory", "non_blocking"})
 """Arguments that say where a tensor lives: the simulated device decides that."""
 
-IGNORED_NAMESPACES = frozenset({"profiler", "prim", "prims"})
+IGNORED_NAMESPACES = frozenset({"profiler", "prim"})
 """Instrumentation and metadata queries: no device executes them."""
 
 Window = tuple[int, int, tuple[int, ...], tuple[int, ...], str]

@@ -2,8 +2,8 @@
 
 The module itself is not touched: it runs with stand-ins on the meta device for
 its parameters and buffers, so it may hold real weights of any size.  Example
-inputs give shapes and dtypes; integer ones keep their values, which say where
-memory is touched.
+inputs give shapes and dtypes; integer ones keep their values, and so does all that
+is computed from integers alone: they say where memory is touched (:mod:`.mixed`).
 
 Left out: tensors that a module keeps outside its parameters and buffers, and
 control flow on values other than the guesses of :mod:`.guesses`.
@@ -16,8 +16,10 @@ from typing import Any
 
 from simulator.errors import TraceError
 from simulator.trace.export.capture import capture
+from simulator.trace.export.mixed import MixedExecution, on_device
 from simulator.trace.export.recorder import Recorder
 from simulator.trace.export.requirements import require
+from simulator.trace.export.sparse import sparse_mode
 from simulator.trace.export.training import update
 from simulator.trace.schema import Trace
 
@@ -30,6 +32,7 @@ def export_module(
     phase: str = "forward",
     backward: bool = False,
     optimizer: bool = False,
+    sizes: Mapping[str, int] | None = None,
 ) -> Trace:
     """The trace of ``module(*example_inputs)``, of its gradients, of an AdamW step.
 
@@ -37,11 +40,14 @@ def export_module(
     arguments.  ``backward`` adds the backward pass of all floating-point outputs
     (gradients of a loss come from outside), ``optimizer`` also the update.  The
     module's own mode decides about dropout: call ``eval()`` first to have none.
+    ``sizes`` names the numbers that example inputs were made from; with them
+    :func:`simulator.trace.parametric.fit_exports` makes a trace for all sizes.
     """
     require("torch", "torch")
     import torch
 
     recorder = Recorder(phase=phase)
+    execution = MixedExecution(recorder)
     state = {
         key: _stand_in(tensor)
         for key, tensor in (*module.named_parameters(), *module.named_buffers())
@@ -51,7 +57,17 @@ def export_module(
     args, kwargs = _arguments(recorder, example_inputs)
     gradients = backward or optimizer
     try:
-        with torch.set_grad_enabled(gradients), capture(recorder, module, backward=gradients):
+        with (
+            torch.set_grad_enabled(gradients),
+            capture(
+                recorder,
+                module,
+                backward=gradients,
+                execute=execution,
+                on_device=on_device,
+            ),
+            sparse_mode(recorder, execution),
+        ):
             with torch.device("meta"):
                 outputs = torch.func.functional_call(module, state, args, kwargs)
             if gradients:
@@ -71,15 +87,17 @@ def export_module(
         title,
         f"{type(module).__module__}.{type(module).__qualname__}",
         "train" if gradients else phase,
-        {},
+        sizes or {},
         {"torch": torch.__version__, "mode": "train" if module.training else "eval"},
     )
 
 
 def _stand_in(tensor: Any) -> Any:
-    """The same window on the meta device."""
+    """The same window on the meta device; of integers a copy of the values."""
     import torch
 
+    if _has_index_values(tensor):
+        return tensor.detach().cpu().clone()
     with torch.no_grad():
         copy = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     return copy.requires_grad_(tensor.requires_grad)
@@ -95,7 +113,7 @@ def _arguments(recorder: Recorder, example_inputs: Any) -> tuple[tuple[Any, ...]
 
 
 def _input(recorder: Recorder, value: Any, name: str) -> Any:
-    """A stand-in for every tensor in an argument; integers keep their values."""
+    """A stand-in for every tensor in an argument."""
     if isinstance(value, list | tuple):
         return type(value)(_input(recorder, v, f"{name}.{i}") for i, v in enumerate(value))
     if isinstance(value, dict):
@@ -104,8 +122,6 @@ def _input(recorder: Recorder, value: Any, name: str) -> Any:
         return value
     stand_in = _stand_in(value)
     recorder.declare(stand_in, "input", name)
-    if _has_index_values(value):
-        recorder.attach(stand_in, value.cpu().numpy())
     return stand_in
 
 
