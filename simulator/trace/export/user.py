@@ -75,8 +75,6 @@ def export_module(
                 parameters = {key: t for key, t in state.items() if t.grad is not None}
                 update(recorder, parameters, step=optimizer)
     except (RuntimeError, NotImplementedError) as error:
-        if isinstance(error, TraceError):
-            raise
         raise TraceError(
             f"{type(module).__name__} does not run without values: {error}".partition("\n")[0],
             where=recorder.module,
