@@ -2,11 +2,12 @@
 
 The module itself is not touched: it runs with stand-ins on the meta device for
 its parameters and buffers, so it may hold real weights of any size.  Example
-inputs give shapes and dtypes; integer ones keep their values, and so does all that
-is computed from integers alone: they say where memory is touched (:mod:`.mixed`).
+inputs give shapes and dtypes; integer ones (and sparse matrices) keep their values,
+and so does all that is computed from integers alone: they say where memory is
+touched (:mod:`.mixed`).
 
-Left out: tensors that a module keeps outside its parameters and buffers, and
-control flow on values other than the guesses of :mod:`.guesses`.
+Left out: control flow on values other than the guesses of :mod:`.guesses`.
+Constants outside parameters and buffers are recorded, but not as weights.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any
 
 from simulator.errors import TraceError
 from simulator.trace.export.capture import capture
-from simulator.trace.export.mixed import MixedExecution, on_device
+from simulator.trace.export.indexed import indexed_capture
 from simulator.trace.export.recorder import Recorder
 from simulator.trace.export.requirements import require
-from simulator.trace.export.sparse import sparse_mode
+from simulator.trace.export.sparse import declare_adjacency, is_sparse
 from simulator.trace.export.training import update
 from simulator.trace.schema import Trace
 
@@ -47,27 +48,19 @@ def export_module(
     import torch
 
     recorder = Recorder(phase=phase)
-    execution = MixedExecution(recorder)
+    # Values are kept where the caller gave some; else shapes alone, which fit all sizes.
+    indexed = any(_has_index_values(tensor) for tensor in _tensors(example_inputs))
     state = {
-        key: _stand_in(tensor)
+        key: _stand_in(tensor, indexed)
         for key, tensor in (*module.named_parameters(), *module.named_buffers())
     }
     for key, tensor in state.items():
         recorder.declare(tensor, "weight", key)
-    args, kwargs = _arguments(recorder, example_inputs)
+    args, kwargs = _arguments(recorder, example_inputs, indexed)
+    run = indexed_capture if indexed else capture
     gradients = backward or optimizer
     try:
-        with (
-            torch.set_grad_enabled(gradients),
-            capture(
-                recorder,
-                module,
-                backward=gradients,
-                execute=execution,
-                on_device=on_device,
-            ),
-            sparse_mode(recorder, execution),
-        ):
+        with torch.set_grad_enabled(gradients), run(recorder, module, backward=gradients):
             with torch.device("meta"):
                 outputs = torch.func.functional_call(module, state, args, kwargs)
             if gradients:
@@ -90,40 +83,44 @@ def export_module(
     )
 
 
-def _stand_in(tensor: Any) -> Any:
-    """The same window on the meta device; of integers a copy of the values."""
+def _stand_in(tensor: Any, indexed: bool) -> Any:
+    """The same window on the meta device; a copy of integers whose values are kept."""
     import torch
 
-    if _has_index_values(tensor):
+    if indexed and _has_index_values(tensor):
         return tensor.detach().cpu().clone()
     with torch.no_grad():
         copy = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     return copy.requires_grad_(tensor.requires_grad)
 
 
-def _arguments(recorder: Recorder, example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(
+    recorder: Recorder, example_inputs: Any, indexed: bool
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def stand_in(value: Any, name: str) -> Any:
+        """A stand-in for every tensor in an argument."""
+        if isinstance(value, list | tuple):
+            return type(value)(stand_in(v, f"{name}.{i}") for i, v in enumerate(value))
+        if isinstance(value, dict):
+            return {key: stand_in(v, f"{name}.{key}") for key, v in value.items()}
+        if not hasattr(value, "untyped_storage"):
+            return value
+        if is_sparse(value):
+            return declare_adjacency(recorder, value, name)
+        tensor = _stand_in(value, indexed)
+        recorder.declare(tensor, "input", name)
+        return tensor
+
     if isinstance(example_inputs, Mapping):
-        named = {key: _input(recorder, value, str(key)) for key, value in example_inputs.items()}
-        return (), named
+        return (), {key: stand_in(value, str(key)) for key, value in example_inputs.items()}
     single = hasattr(example_inputs, "untyped_storage")
     values: Sequence[Any] = (example_inputs,) if single else tuple(example_inputs)
-    return tuple(_input(recorder, value, f"input.{i}") for i, value in enumerate(values)), {}
-
-
-def _input(recorder: Recorder, value: Any, name: str) -> Any:
-    """A stand-in for every tensor in an argument."""
-    if isinstance(value, list | tuple):
-        return type(value)(_input(recorder, v, f"{name}.{i}") for i, v in enumerate(value))
-    if isinstance(value, dict):
-        return {key: _input(recorder, v, f"{name}.{key}") for key, v in value.items()}
-    if not hasattr(value, "untyped_storage"):
-        return value
-    stand_in = _stand_in(value)
-    recorder.declare(stand_in, "input", name)
-    return stand_in
+    return tuple(stand_in(value, f"input.{i}") for i, value in enumerate(values)), {}
 
 
 def _has_index_values(tensor: Any) -> bool:
+    if is_sparse(tensor):
+        return True
     integers = str(tensor.dtype) in ("torch.int32", "torch.int64")
     return integers and tensor.dim() in (1, 2) and tensor.device.type != "meta"
 
