@@ -54,6 +54,9 @@ class GemmArray(Block):
     n: Count
     k: Count
     m: Count
+    """Rows of a block; fewer rows take as long."""
+    outputs: Count
+    """Output columns of one instruction."""
 
     @property
     def macs(self) -> int:
@@ -66,6 +69,8 @@ class GemvArray(Block):
 
     n: Count
     k: Count
+    outputs: Count
+    """Output columns of one instruction; fewer columns take as long."""
 
     @property
     def macs(self) -> int:
@@ -77,8 +82,11 @@ class Buffers(Block):
     """On-chip memories of one core."""
 
     weights: Bytes
+    """Stationary side of a product: weights in matrix-vector mode, rows in matrix mode."""
     activations: Bytes
+    """Streaming side: vectors in matrix-vector mode, weights in matrix mode."""
     outputs: Bytes
+    """Results, scores and operands of the special-function lanes."""
     metadata: Bytes
 
     @property
@@ -92,6 +100,15 @@ class Passes(Block):
 
     softmax: Count
     norm: Count
+
+
+class Sparsity(Block):
+    """N:M weight sparsity in square blocks, each with its own N."""
+
+    block: Count
+    """Rows and columns of a block, M of N:M; its N is one byte of metadata."""
+    index_bits: Whole
+    """Position of a kept weight, stored for blocks that are not dense."""
 
 
 class Instructions(Block):
@@ -113,9 +130,12 @@ class Core(Block):
     macs_per_dsp: Count
     """8-bit multiply-adds packed into one DSP."""
     special_lanes: Count
+    lane_operations: Count
+    """Operations one lane chains in a single pass."""
     passes: Passes
     launch_cycles: Count
     """Fill of the array at the start of each matrix instruction."""
+    sparsity: Sparsity
     buffers: Buffers
     instructions: Instructions
 
@@ -129,7 +149,7 @@ class Axi(Block):
     outstanding: Count
     """Bursts in flight."""
     latency: Seconds
-    """Port and interconnect, there and back, beside the DRAM array's own latency."""
+    """Controller and interconnect, there and back, beside DRAM array and port."""
 
 
 class Channels(Block):
@@ -138,7 +158,7 @@ class Channels(Block):
     per_core: Count
     """Weights, KV cache and outputs of one core."""
     shared: Whole
-    """Activations, metadata and instructions of all cores."""
+    """Vectors the cores exchange, and instructions."""
 
 
 class FpgaEnergy(Block):
@@ -167,14 +187,17 @@ class FpgaSpec(Block):
     channels: Channels
     sync_cycles: Count
     """A barrier between cores."""
+    operator_gap: Seconds
+    """From the last instruction of an operator to the first of the next."""
     energy: FpgaEnergy
-    host: HostSpec | None = None
+    host: HostSpec
     defaults: Defaults = Defaults()
 
     @property
     def capacity_bytes(self) -> int:
-        """Device memory."""
-        return self.memory.capacity_bytes
+        """Memory of the channels that hold weights and KV cache."""
+        share = self.cores * self.channels.per_core
+        return self.memory.capacity_bytes // self.memory.channels * share
 
     @property
     def dsps(self) -> int:
@@ -220,8 +243,14 @@ class FpgaSpec(Block):
 
     @model_validator(mode="after")
     def _fits_the_board(self) -> Self:
-        if not self.clock or not self.axi.clock or self.axi.port_bits % 8 or not self.axi.burst:
-            raise ValueError("clock, axi.clock, axi.port_bits and axi.burst must be above 0")
+        if not self.clock or not self.axi.clock or self.axi.port_bits % 8:
+            raise ValueError("clock and axi.clock are above 0, axi.port_bits a multiple of 8")
+        access = self.memory.organization.access
+        if not self.axi.burst or self.axi.burst % access:
+            raise ValueError(
+                f"axi.burst of {self.axi.burst} B is not a whole number of memory accesses of "
+                f"{access} B; correct it"
+            )
         needs = (
             ("DSPs", self.dsps, self.board.dsp, "cores or core.gemm"),
             ("SLRs", self.cores, self.board.slr, "cores"),
@@ -245,4 +274,21 @@ class FpgaSpec(Block):
                 )
         if self.core.gemv.macs > self.core.gemm.macs:
             raise ValueError("core.gemv uses more multipliers than core.gemm has; lower it")
+        self._tiles_fit()
         return self
+
+    def _tiles_fit(self) -> None:
+        """The smallest tiles a mapping may cut fit twice into their buffers."""
+        core = self.core
+        columns, rows = core.gemv.outputs * core.gemv.k, core.gemm.m * core.gemm.k
+        smallest = (
+            ("weights", 2 * max(columns, rows), core.buffers.weights),
+            ("activations", 2 * core.gemm.outputs * core.gemm.k, core.buffers.activations),
+            ("outputs", 8 * core.gemm.m * core.gemm.outputs, core.buffers.outputs),
+        )
+        for name, needed, available in smallest:
+            if needed > available:
+                raise ValueError(
+                    f"core.buffers.{name} of {available} B does not hold two of the smallest tiles "
+                    f"({needed} B); raise it or lower the array"
+                )
