@@ -19,6 +19,7 @@ import torch_geometric
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from simulator.errors import AccsimError, TraceError
+from simulator.trace.export import export_module
 from simulator.trace.export.capture import capture
 from simulator.trace.export.gnn import ADJACENCIES, GRAPH_MODELS, PHASES, export_gnn
 from simulator.trace.export.mixed import MixedExecution, on_device, row_values
@@ -301,6 +302,62 @@ class TestErrors:
         assert "\n" not in str(error.value)
 
 
+class TestUserModules:
+    """A module of one's own keeps its indices too."""
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch_geometric.nn.SAGEConv(6, 4)
+            self.second = torch_geometric.nn.GATv2Conv(4, 2, heads=2)
+
+        def forward(self, features: Any, edges: Any) -> Any:
+            return self.second(self.first(features, edges).relu(), edges)
+
+    @pytest.mark.parametrize("backward", [False, True])
+    def test_edges_keep_their_values(self, backward: bool) -> None:
+        graph = small_graph()
+        edges = torch.stack(
+            [torch.from_numpy(array).long() for array in (graph.indices, graph.targets)]
+        )
+        before = edges.clone()
+        trace = export_module(
+            self.Network(), (torch.zeros(graph.nodes, 6), edges), backward=backward
+        )
+        assert torch.equal(edges, before) and trace.header.guesses == ()
+        works = [w for w in lower_all(trace) if isinstance(w, Gather | Scatter)]
+        assert works and all(w.index is not None for w in works)
+        gather = named(trace, "aten.index_select.default")[0]
+        assert np.array_equal(index_of(trace, gather, 2)[1], graph.indices)
+
+    def test_a_sparse_adjacency_is_a_product(self) -> None:
+        graph = small_graph()
+        matrix = torch.sparse_csr_tensor(
+            torch.from_numpy(graph.indptr),
+            torch.from_numpy(graph.indices).long(),
+            torch.ones(graph.edges),
+            (graph.nodes, graph.nodes),
+        )
+        layer = torch_geometric.nn.GINConv(torch.nn.Linear(6, 4))
+        trace = export_module(layer, (torch.zeros(graph.nodes, 6), matrix))
+        [product] = [w for w in lower_all(trace) if isinstance(w, SparseDense)]
+        assert product.indices is not None and np.array_equal(product.indices, graph.indices)
+        names = {tensor.name for tensor in trace.tensors.values()}
+        assert {"input.1.crow_indices", "input.1.col_indices"} <= names
+
+    def test_without_integer_inputs_no_values_are_kept(self) -> None:
+        class Positions(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.table = torch.nn.Embedding(50, 4)
+
+            def forward(self, features: Any) -> Any:
+                return features + self.table(torch.arange(len(features)))
+
+        trace = export_module(Positions(), torch.zeros(7, 4))
+        assert trace.arrays == {} and named(trace, "aten.embedding.default")
+
+
 class TestMixedExecution:
     def run(self, function: Callable[[], object]) -> Trace:
         recorder = Recorder(phase="forward")
@@ -338,7 +395,7 @@ class TestMixedExecution:
         def work() -> None:
             index[:1] = torch.empty(4, device="meta").argmax()
 
-        with pytest.raises(TraceError, match="not known into an index tensor"):
+        with pytest.raises(TraceError, match="not known into a tensor"):
             self.run(work)
 
     def test_broadcast_indices_keep_one_value_per_row(self) -> None:

@@ -15,17 +15,15 @@ Left out: neighbour sampling, heterogeneous graphs, edge features.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from simulator.errors import OptionError, suggest
-from simulator.trace.export.capture import capture
-from simulator.trace.export.mixed import MixedExecution, on_device
+from simulator.trace.export.indexed import indexed_capture
 from simulator.trace.export.recorder import Recorder
 from simulator.trace.export.requirements import require
-from simulator.trace.export.sparse import quiet, sparse_mode
+from simulator.trace.export.sparse import declare_adjacency, quiet
 from simulator.trace.export.training import update
 from simulator.trace.graphs import Graph
 from simulator.trace.graphs.recipes import recipes_for
@@ -84,25 +82,13 @@ def export_gnn(
         recorder.declare(tensor, "weight", name)
     features = torch.empty((graph.nodes, graph.features), device="meta")
     recorder.declare(features, "input", "features")
-    execution = MixedExecution(recorder)
     labels = _labels(recorder, graph)
-    with ExitStack() as stack:
-        stack.enter_context(quiet())
+    with quiet():
         edges = _adjacency(recorder, graph, adjacency)
-        if phase == "forward":
-            stack.enter_context(torch.no_grad())
-        stack.enter_context(
-            capture(
-                recorder,
-                network,
-                backward=phase == "train",
-                execute=execution,
-                on_device=on_device,
-            )
-        )
-        stack.enter_context(sparse_mode(recorder, execution))
+    train = phase == "train"
+    with torch.set_grad_enabled(train), indexed_capture(recorder, network, backward=train):
         scores = network(features, edges)
-        if phase == "train":
+        if train:
             loss: Any = torch.nn.functional.cross_entropy(scores, labels)
             recorder.phase = "backward"
             loss.backward()
@@ -196,9 +182,7 @@ def _adjacency(recorder: Recorder, graph: Graph, adjacency: str) -> Any:
         torch.zeros(graph.edges),
         (graph.nodes, graph.nodes),
     )
-    recorder.declare(matrix.crow_indices(), "index", "adjacency.crow_indices")
-    recorder.declare(matrix.col_indices(), "index", "adjacency.col_indices")
-    return matrix
+    return declare_adjacency(recorder, matrix, "adjacency")
 
 
 def _labels(recorder: Recorder, graph: Graph) -> Any:

@@ -28,8 +28,9 @@ _INDEXING = ("aten.index", "aten.gather.", "aten.scatter", "aten.embedding")
 class MixedExecution:
     """Executes dispatched operators for :func:`.capture.capture`."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, keep_values: bool = True) -> None:
         self._recorder = recorder
+        self._keeps = keep_values
         self._kept: set[int] = set()
 
     def __call__(self, operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -53,17 +54,19 @@ class MixedExecution:
 
     def keep(self, tensor: Any) -> None:
         """Store a real index tensor's values in the trace, once."""
+        if not self._keeps or self._recorder.is_paused:
+            return
         id = self._recorder.tensor_id(tensor)
-        if id not in self._kept and not self._recorder.is_paused:
+        if id not in self._kept:
             self._kept.add(id)
             self._recorder.attach(tensor, row_values(tensor))
 
 
 def row_values(tensor: Any) -> np.ndarray:
-    """Values without the dimensions that only repeat them or hold a single one."""
+    """Values without the dimensions that only repeat them, or hold one after the first."""
     places = tuple(
-        0 if stride == 0 or size == 1 else slice(None)
-        for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+        0 if (stride == 0 and size > 1) or (axis and size == 1) else slice(None)
+        for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True))
     )
     return np.atleast_1d(compact(tensor.detach().numpy()[places]))
 
@@ -111,6 +114,6 @@ def _refuse_lost_writes(operator: Any, args: Sequence[Any]) -> None:
         writes = argument.alias_info is not None and argument.alias_info.is_write
         if writes and any(not tensor.is_meta for tensor in tensors_of(value)):
             raise TraceError(
-                f"{operator} writes values that are not known into an index tensor",
-                remedy="compute index tensors from index tensors alone",
+                f"{operator} writes values that are not known into a tensor that has values",
+                remedy="compute index tensors from index tensors alone; make others buffers",
             )

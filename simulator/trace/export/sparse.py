@@ -72,6 +72,13 @@ def is_sparse(tensor: Any) -> bool:
     return str(tensor.layout) in ("torch.sparse_csr", "torch.sparse_csc")
 
 
+def declare_adjacency(recorder: Recorder, matrix: Any, name: str) -> Any:
+    """Give the row pointers and columns of an input matrix their role and name."""
+    recorder.declare(matrix.crow_indices(), "index", f"{name}.crow_indices")
+    recorder.declare(matrix.col_indices(), "index", f"{name}.col_indices")
+    return matrix
+
+
 class _Adjacencies:
     """What sparse tensors mean, and their operators."""
 

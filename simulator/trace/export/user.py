@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.errors import TraceError
-from simulator.trace.export.capture import capture
 from simulator.trace.export.indexed import indexed_capture
 from simulator.trace.export.recorder import Recorder
 from simulator.trace.export.requirements import require
@@ -48,19 +47,21 @@ def export_module(
     import torch
 
     recorder = Recorder(phase=phase)
-    # Values are kept where the caller gave some; else shapes alone, which fit all sizes.
-    indexed = any(_has_index_values(tensor) for tensor in _tensors(example_inputs))
+    # Recorded where the caller gave some; a trace without values can fit all sizes.
+    keep_values = any(_has_index_values(tensor) for tensor in _tensors(example_inputs))
     state = {
-        key: _stand_in(tensor, indexed)
+        key: _stand_in(tensor)
         for key, tensor in (*module.named_parameters(), *module.named_buffers())
     }
     for key, tensor in state.items():
         recorder.declare(tensor, "weight", key)
-    args, kwargs = _arguments(recorder, example_inputs, indexed)
-    run = indexed_capture if indexed else capture
+    args, kwargs = _arguments(recorder, example_inputs)
     gradients = backward or optimizer
     try:
-        with torch.set_grad_enabled(gradients), run(recorder, module, backward=gradients):
+        with (
+            torch.set_grad_enabled(gradients),
+            indexed_capture(recorder, module, backward=gradients, keep_values=keep_values),
+        ):
             with torch.device("meta"):
                 outputs = torch.func.functional_call(module, state, args, kwargs)
             if gradients:
@@ -83,20 +84,18 @@ def export_module(
     )
 
 
-def _stand_in(tensor: Any, indexed: bool) -> Any:
-    """The same window on the meta device; a copy of integers whose values are kept."""
+def _stand_in(tensor: Any) -> Any:
+    """The same window on the meta device; of integers a copy of the values."""
     import torch
 
-    if indexed and _has_index_values(tensor):
+    if _has_index_values(tensor):
         return tensor.detach().cpu().clone()
     with torch.no_grad():
         copy = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     return copy.requires_grad_(tensor.requires_grad)
 
 
-def _arguments(
-    recorder: Recorder, example_inputs: Any, indexed: bool
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(recorder: Recorder, example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     def stand_in(value: Any, name: str) -> Any:
         """A stand-in for every tensor in an argument."""
         if isinstance(value, list | tuple):
@@ -107,7 +106,7 @@ def _arguments(
             return value
         if is_sparse(value):
             return declare_adjacency(recorder, value, name)
-        tensor = _stand_in(value, indexed)
+        tensor = _stand_in(value)
         recorder.declare(tensor, "input", name)
         return tensor
 
