@@ -98,6 +98,7 @@ class Memory:
     timing: np.ndarray
     channels: int
     first: int
+    refresh_together: bool = False
 
 
 @dataclass(slots=True)
@@ -109,10 +110,13 @@ class Assembly:
     components: list[Component] = field(default_factory=list)
     agents: list[AgentClass] = field(default_factory=list)
 
-    def memory(self, name: str, timing: np.ndarray, channels: int) -> None:
-        """Add channels that follow one timing row (see :mod:`simulator.memory.timing`)."""
+    def memory(
+        self, name: str, timing: np.ndarray, channels: int, refresh_together: bool = False
+    ) -> None:
+        """Add channels that follow one timing row (see :mod:`simulator.memory.timing`).
+        Channels with one controller may refresh together; otherwise each has its phase."""
         first = sum(memory.channels for memory in self.memories)
-        self.memories.append(Memory(name, timing, channels, first))
+        self.memories.append(Memory(name, timing, channels, first, refresh_together))
 
     def add(self, *components: Component) -> None:
         self.components.extend(components)
@@ -299,8 +303,9 @@ class Assembly:
                 interval = int(timing[m, dram_state.T_REFI])
                 channel[memory.first + c, dram_state.C_MEMORY] = m
                 # Controllers refresh at their own phase, so channels do not stop together.
+                phase = memory.channels if memory.refresh_together else c + 1
                 channel[memory.first + c, dram_state.C_NEXT_REFRESH] = (
-                    NEVER if interval >= NEVER else interval * (c + 1) // memory.channels
+                    NEVER if interval >= NEVER else interval * phase // memory.channels
                 )
         request = np.zeros((requests, dram_state.REQUEST_COLUMNS), dtype=np.int64)
         _chain(request, dram_state.R_NEXT)

@@ -39,8 +39,8 @@ class Limit:
 class Part:
     """A part of the device whose utilization is reported.
 
-    ``component`` is the name its instances carry in the assembly, or ``dram`` for the
-    channels' data pins.
+    ``component`` is the name its instances carry in the assembly, ``dram`` for the
+    channels' data pins, or ``macro`` for the lockstep columns of their banks.
     """
 
     name: str

@@ -172,6 +172,7 @@ class _Run:
         for index in sorted(self.jobs):
             item, job = self.plan.items[index], self.jobs[index]
             start = job.start_fs
+            total = sum(run.duration_fs for run in job.runs)
             for number, run in enumerate(job.runs):
                 if self.concurrent:
                     start = run.started_fs
@@ -179,7 +180,8 @@ class _Run:
                 if known is None or number:
                     known = self._kernel_energy(item, run, number)
                     energies[id(run)] = known
-                records.append(self._record(item, job, run, number, start, known))
+                share = run.duration_fs / total if total else 0.0
+                records.append(self._record(item, job, run, number, start, known, share))
                 add_energy(energy, known)
                 start += run.duration_fs + self.gap_fs
         idle = static_power(self.platform.energy_rates(None), self.refresh_interval_s)
@@ -214,7 +216,9 @@ class _Run:
         number: int,
         start: int,
         energy: dict[str, float],
+        share: float,
     ) -> KernelRecord:
+        """``share`` is this kernel's part of the work's time: the bound holds for the sum."""
         first = number == 0
         operator = item.operator
         channel = run.activity.channel.sum(axis=0)
@@ -236,8 +240,8 @@ class _Run:
             issued_fs=self.issued_fs[item.index],
             start_fs=start,
             end_fs=start + run.duration_fs,
-            bound_fs=int(item.bound.seconds * FEMTO) if first and not item.approximated else 0,
-            bound_by=item.bound.name if first else "launch",
+            bound_fs=0 if item.approximated else int(item.bound.seconds * FEMTO * share),
+            bound_by=item.bound.name,
             operations=item.work.operations if first else {},
             bytes_compulsory=item.work.bytes_read + item.work.bytes_written if first else 0,
             dram_bytes_read=round(run.dram_read),
@@ -263,8 +267,11 @@ class _Run:
         owners = np.asarray(self.device.names.owners)
         busy: dict[str, int] = {}
         for part in self.platform.parts():
-            if part.component == "dram":
-                total = activity.channel[:, dram.N_BUS_FS - dram.N_ACT].sum()
+            if part.component in ("dram", "macro"):
+                columns = activity.channel[:, dram.N_MACRO_COLUMNS - dram.N_ACT].sum()
+                macros = columns * self.device.machine.dram.timing[0, dram.T_MACRO_COLUMN]
+                bus = activity.channel[:, dram.N_BUS_FS - dram.N_ACT].sum()
+                total = macros if part.component == "macro" else bus - macros
             else:
                 total = activity.busy[owners == part.component].sum()
             busy[part.name] = int(total / part.instances)
