@@ -3,8 +3,9 @@
 Every bank has multiply-accumulate lanes beside its row buffer; all banks of a channel
 act in lockstep on columns of their open rows, against an activation vector held in
 the channel's buffer.  A controller chip issues commands and runs everything else on a
-small vector unit.  Left out: units shared by banks, dual row buffers, power windows,
-host and PIM sharing a channel.
+small vector unit.  ``mapping`` holds the choices of how work is laid over the banks, so
+that a sweep can vary them.  Left out: units shared by banks, dual row buffers, power
+windows, host and PIM sharing a channel.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from simulator.hardware.host import HostSpec
-from simulator.hardware.spec import Block, Defaults, Peak
+from simulator.hardware.spec import Block, Choice, Defaults, Peak
 from simulator.memory.spec import MemorySpec
 from simulator.memory.timing import Timing
 from simulator.units import (
@@ -52,14 +53,13 @@ class Buffer(Block):
 
 
 class Functions(Block):
-    """Steps (multiply-adds) of one element of a function on the controller's lanes."""
+    """Steps (multiply-adds) of one element of a function on the controller's lanes.
+
+    GELU, SiLU and the like are made of these and of plain arithmetic."""
 
     exp: Count
     divide: Count
     rsqrt: Count
-    gelu: Count
-    silu: Count
-    tanh: Count
 
 
 class PimController(Block):
@@ -72,6 +72,25 @@ class PimController(Block):
     functions: Functions
     link_latency: Seconds
     """Controller to memory channel, one way."""
+
+
+class Launch(Block):
+    """What lies between two kernels."""
+
+    gap: Seconds
+    """The controller starts the next command program this long after the last result."""
+
+
+class PimMapping(Block):
+    """How work is laid over channels, banks and rows."""
+
+    order: Literal["activation_stationary", "output_stationary"]
+    """Keep a chunk of activations and send out partial sums, or keep partial sums in the
+    accumulators and send the chunks again for every group of outputs."""
+    pack: Choice
+    """Several short vectors share a row, instead of a row each."""
+    spread: Literal["heads", "tokens"]
+    """A head's cache lies in as few channels as keep all busy, or in all of them."""
 
 
 class HostLink(Block):
@@ -104,10 +123,14 @@ class PimSpec(Block):
     buffer: Buffer
     activation: Literal["faw", "relaxed", "group_faw"]
     """Activating all banks obeys tFAW, ignores it, or obeys it per bank group."""
+    refresh: Literal["together", "staggered"]
+    """The controller refreshes all channels at once, or each at its own phase."""
     controller: PimController
     host_link: HostLink
+    launch: Launch
+    mapping: PimMapping
     energy: PimEnergy
-    host: HostSpec | None = None
+    host: HostSpec
     defaults: Defaults = Defaults()
 
     @property

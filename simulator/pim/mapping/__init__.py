@@ -1,0 +1,51 @@
+"""From work to PIM kernels: one function per kind of work.
+
+A mapping function takes the device's specification, the work and the operands'
+addresses, and returns the kernels in launch order.  To teach PIM a new kind of work,
+write such a function and enter it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from simulator.engine.platform import Addresses
+from simulator.engine.program import Kernel
+from simulator.pim.mapping import attention as forward
+from simulator.pim.mapping.controller import elementwise, row_wise
+from simulator.pim.mapping.indexed import gather, scatter, sparse_dense
+from simulator.pim.mapping.products import gemm, grouped_gemm
+from simulator.pim.mapping.training import attention_backward
+from simulator.pim.spec import PimSpec
+from simulator.trace.work import (
+    Attention,
+    Elementwise,
+    Gather,
+    Gemm,
+    GroupedGemm,
+    RowWise,
+    Scatter,
+    SparseDense,
+    Work,
+)
+
+Mapping = Callable[[PimSpec, Any, Addresses], Sequence[Kernel]]
+
+
+def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
+    """Forward on the cache in the banks, backward as products."""
+    run = attention_backward if work.backward else forward.attention
+    return run(spec, work, address)
+
+
+MAPPINGS: dict[type[Work], Mapping] = {
+    Attention: attention,
+    Elementwise: elementwise,
+    Gather: gather,
+    Gemm: gemm,
+    GroupedGemm: grouped_gemm,
+    RowWise: row_wise,
+    Scatter: scatter,
+    SparseDense: sparse_dense,
+}

@@ -1,0 +1,80 @@
+"""A PIM device as agents and components: channels that multiply, one controller.
+
+    controller --(link)--> channel queue --> buffer, banks with multiply-accumulate units
+        |--> vector pipe, SRAM           `-> the same rows by ordinary reads and writes
+
+Each channel is an agent that runs one command stream at a time; its ``banks`` view takes
+macros, buffer transfers and single-bank accesses.  The controller is an agent whose
+SRAM is its resource; its lanes (``vector``) also reduce what the channels send.  Left
+out: command-bus slots, bandwidth of the SRAM, pipeline depth of the units in the banks.
+"""
+
+from __future__ import annotations
+
+from simulator.engine.assembly import AgentClass, Assembly, MemoryView, Pipe, rate
+from simulator.memory.channel import timing_row
+from simulator.pim.spec import PimSpec
+
+FEMTO = 10**15
+FAST_LOOKAHEAD_FS = 100 * 10**6
+"""How far ahead a transaction books a shared part before others get their turn (100 ns)."""
+ACTS_PER_WINDOW = 4
+"""Activates that tFAW allows."""
+RESIDENT_TASKS = 8
+"""Tasks the controller keeps in flight at most; its SRAM usually limits them first."""
+
+
+def activation_fs(spec: PimSpec) -> int:
+    """From the first to the last activate when all banks open a row."""
+    timing, organization = spec.memory.timing, spec.memory.organization
+    rrd, faw = spec.memory.femtoseconds(timing.rrd_s), spec.memory.femtoseconds(timing.faw)
+    match spec.activation:
+        case "relaxed":
+            return 0
+        case "group_faw":
+            # A group opens at once; groups follow as the window lets that many banks through.
+            groups = spec.memory.banks // organization.banks_per_group
+            return (groups - 1) * faw * organization.banks_per_group // ACTS_PER_WINDOW
+    starts = [0]
+    while len(starts) < spec.memory.banks:
+        window = starts[-ACTS_PER_WINDOW] + faw if len(starts) >= ACTS_PER_WINDOW else 0
+        starts.append(max(starts[-1] + rrd, window))
+    return starts[-1]
+
+
+def assemble(spec: PimSpec, exact: bool) -> Assembly:
+    """The machine of one PIM device. ``exact`` shares every part run by run."""
+    memory, controller = spec.memory, spec.controller
+    link = round(controller.link_latency * FEMTO)
+    timing = timing_row(
+        memory,
+        rcd_compute=spec.bank.rcd_compute,
+        macro_column=spec.bank.mac_interval,
+        macro_activate=activation_fs(spec),
+    )
+    assembly = Assembly(lookahead=0 if exact else FAST_LOOKAHEAD_FS)
+    assembly.memory("dram", timing, memory.channels, spec.refresh == "together")
+    assembly.add(
+        MemoryView(
+            "memory",
+            "dram",
+            memory.channels,
+            interleave=memory.mapping.channel_interleave,
+            hashed=memory.mapping.hashed,
+            latency=link,
+        ),
+        Pipe("vector", rate(controller.vector_lanes * controller.clock)),
+    )
+    banks = MemoryView(
+        "banks",
+        "dram",
+        1,
+        first=lambda channel: channel,
+        interleave=memory.mapping.bank_interleave,
+        latency=link,
+    )
+    assembly.agent_class(AgentClass("channel", memory.channels, {"stream": 1}, (banks,), slots=1))
+    assembly.agent_class(
+        AgentClass("controller", 1, {"sram": controller.sram}, (), slots=RESIDENT_TASKS)
+    )
+    return assembly

@@ -1,0 +1,107 @@
+"""Command streams of a channel: fill the buffer, multiply rows, read results.
+
+The vocabulary both products and attention are written in.  A stream is one thread that
+issues commands in order and never more than the channel's queue holds (token ``room``);
+results arrive at the controller as tokens.  A :class:`Sweep` is what one buffer fill is
+good for: result sets, several to a row if they are short, each for several vectors
+that share the open row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.engine.program import Access, Loop, Pattern, Step, Wait
+from simulator.pim.mapping.geometry import Geometry, ceil_div
+
+Steps = tuple[Step, ...]
+ROOM = "room"
+
+
+def repeat(count: int, body: Steps) -> Steps:
+    return (Loop(count, body),) if count > 0 else ()
+
+
+def fill(columns: int, geometry: Geometry) -> Steps:
+    """Write activations into the channel's buffer."""
+    pattern = Pattern("buffer", "banks", chunk=columns * geometry.column_bytes)
+    return (Wait(ROOM), Access(pattern, ROOM))
+
+
+def multiply(row: int, loops: tuple[int, ...], columns: int, sets: int) -> Steps:
+    """Multiply-accumulate ``columns`` of all banks' open row for each of ``sets`` accumulators.
+
+    The row is ``row`` beyond the task's base (coordinate 0), plus ``loops`` strides.
+    """
+    pattern = Pattern(
+        "macro",
+        "banks",
+        chunk=columns,
+        base=row,
+        coordinates=(1,),
+        loops=loops,
+        inner=sets,
+    )
+    return (Wait(ROOM), Access(pattern, ROOM))
+
+
+def read_out(sets: int, token: str, geometry: Geometry) -> Steps:
+    """Send result sets to the controller; ``token`` counts them as they arrive."""
+    chunk = sets * geometry.result_bursts * geometry.column_bytes
+    return (Access(Pattern("buffer", "banks", chunk=chunk), token, sets),)
+
+
+def drain(geometry: Geometry) -> Steps:
+    """Wait until every command of the stream is done."""
+    return (Wait(ROOM, geometry.queue),)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """All result sets that one fill of the buffer serves."""
+
+    columns: int
+    """Columns of one result set."""
+    sets: int
+    """Result sets of one vector."""
+    per_row: int
+    """Result sets that share a row."""
+    vectors: int
+    """Activation vectors in the buffer."""
+
+    @property
+    def rows(self) -> int:
+        return ceil_div(self.sets, self.per_row)
+
+    @property
+    def results(self) -> int:
+        """Result sets that are read out."""
+        return self.sets * self.vectors
+
+    def duration_fs(self, geometry: Geometry) -> int:
+        """What the rows, columns and reads take, refresh aside."""
+        columns = self.results * self.columns * geometry.column_fs
+        reads = self.results * geometry.result_bursts * geometry.burst_fs
+        return self.rows * geometry.row_open_fs + columns + reads
+
+    def steps(self, row: int, loops: tuple[int, ...], token: str, geometry: Geometry) -> Steps:
+        """The commands; rows follow each other from ``row``. ``loops`` are the row strides
+        of the loops around."""
+        full, rest = divmod(self.sets, self.per_row)
+        body = self._row(row, (*loops, 1), self.per_row, token, geometry)
+        tail = self._row(row + full, loops, rest, token, geometry)
+        return repeat(full, body) + tail
+
+    def _row(
+        self, row: int, loops: tuple[int, ...], sets: int, token: str, geometry: Geometry
+    ) -> Steps:
+        """One open row: as many sets as there are accumulators between two reads."""
+
+        def group(size: int) -> Steps:
+            if not size:
+                return ()
+            macros = multiply(row, loops, self.columns, size)
+            return macros + read_out(size, token, geometry)
+
+        full, rest = divmod(sets * self.vectors, geometry.accumulators)
+        return repeat(full, group(geometry.accumulators)) + group(rest)

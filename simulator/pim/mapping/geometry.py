@@ -1,0 +1,97 @@
+"""The banks as mappings see them: rows, columns, buffer, and where operands lie.
+
+A *column* is what one bank's unit consumes per interval; a *result set* is one
+accumulator of each bank of a channel, read out together.  Operands that banks multiply
+are stored as wide as their units, whatever the trace's element type.  Activations that
+fit half of the controller's SRAM (the other half is for what comes next) never see
+DRAM; everything else, and all weights and caches, lies in the banks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.pim.machine import activation_fs
+from simulator.pim.spec import PimSpec
+from simulator.trace.work import Operand
+
+STORED_ROLES = frozenset({"weight", "kv_cache", "optimizer_state", "gradient"})
+"""Roles that outlive the operators around them."""
+
+
+def ceil_div(amount: int, size: int) -> int:
+    return -(-amount // size)
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Counts of everything a command stream needs."""
+
+    channels: int
+    banks: int
+    """Banks of a channel, which act in lockstep."""
+    lanes: int
+    """Elements of a column."""
+    column_bytes: int
+    row_columns: int
+    buffer_columns: int
+    """Columns of activations the channel's buffer holds."""
+    block_columns: int
+    """Columns of consecutive addresses in one bank."""
+    accumulators: int
+    element_bits: int
+    queue: int
+    """Commands a channel holds."""
+    sram_bytes: int
+    row_open_fs: int
+    """Time of a row beside its columns: activate, column delay, precharge."""
+    column_fs: int
+    burst_fs: int
+
+    @classmethod
+    def of(cls, spec: PimSpec) -> Geometry:
+        memory, organization, fs = spec.memory, spec.memory.organization, spec.memory.femtoseconds
+        column = fs(spec.bank.mac_interval)
+        close = fs(memory.timing.precharge) + fs(memory.timing.read_to_precharge) - column
+        return cls(
+            channels=memory.channels,
+            banks=memory.banks,
+            lanes=spec.bank.lanes,
+            column_bytes=organization.access,
+            row_columns=organization.row // organization.access,
+            buffer_columns=spec.buffer.capacity // organization.access,
+            block_columns=memory.mapping.bank_interleave // organization.access,
+            accumulators=spec.bank.accumulators,
+            element_bits=spec.bank.bits,
+            queue=memory.controller.queue,
+            sram_bytes=spec.controller.sram,
+            row_open_fs=activation_fs(spec) + fs(spec.bank.rcd_compute) + max(0, close),
+            column_fs=column,
+            burst_fs=fs(memory.timing.ccd_s),
+        )
+
+    @property
+    def stripe_bytes(self) -> int:
+        """One row of all banks of one channel."""
+        return self.banks * self.row_columns * self.column_bytes
+
+    @property
+    def result_bursts(self) -> int:
+        """Bus bursts that carry one result set."""
+        return ceil_div(self.banks * self.element_bits, 8 * self.column_bytes)
+
+    def columns(self, elements: int) -> int:
+        """Columns a vector fills."""
+        return ceil_div(elements, self.lanes)
+
+    def row_of(self, address: int) -> int:
+        """Row (of every bank of every channel) where a device address lies."""
+        return address // (self.stripe_bytes * self.channels)
+
+    def share(self, size: int) -> int:
+        """Bytes of an evenly spread range that lie in one channel, in whole columns."""
+        return self.column_bytes * ceil_div(size, self.channels * self.column_bytes)
+
+    def resident(self, operand: Operand) -> bool:
+        """Whether an operand stays in the controller's SRAM."""
+        return operand.role not in STORED_ROLES and 2 * operand.bytes <= self.sram_bytes

@@ -1,0 +1,285 @@
+"""Matrix products in the banks: weights stay, activations are broadcast.
+
+Output j lies in bank j mod banks; groups of ``banks`` outputs go round the channels, so
+channels differ by at most one group, and the last group may leave banks idle: that
+imbalance is simulated.  Each output's weights run along rows in chunks as long as the
+buffer.  ``activation_stationary`` holds one chunk while all output rows pass and sends
+every partial sum to the controller, ``output_stationary`` holds as many outputs as
+there are accumulators and sends the chunks again for each such block.
+
+Several rows of A (tokens) share an open weight row only as far as their chunks fit the
+buffer together; beyond that each pass opens every row again: many tokens are as slow as
+that.  One pass is one wave of tasks, one per channel; channels with less work wait for
+the busiest, because the next pass's weights are theirs.  Zeros of sparse weights are
+multiplied like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from simulator.engine.platform import Addresses
+from simulator.engine.program import Access, Compute, Delay, Kernel, Loop, Pattern, Program, Wait
+from simulator.pim.mapping.commands import (
+    ROOM,
+    Steps,
+    Sweep,
+    drain,
+    fill,
+    multiply,
+    read_out,
+    repeat,
+)
+from simulator.pim.mapping.geometry import Geometry, ceil_div
+from simulator.pim.spec import PimSpec
+from simulator.trace.work import Gemm, GroupedGemm, Operand
+
+RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one k x n matrix lies in the banks."""
+
+    geometry: Geometry
+    n: int
+    k: int
+    pack: bool
+    output_stationary: bool
+
+    @property
+    def chunk_columns(self) -> int:
+        return min(self.geometry.row_columns, self.geometry.buffer_columns)
+
+    @property
+    def chunks(self) -> tuple[tuple[int, int], ...]:
+        """(how many, columns of each): the full chunks, then the rest."""
+        full, rest = divmod(self.geometry.columns(self.k), self.chunk_columns)
+        return tuple(part for part in ((full, self.chunk_columns), (1, rest)) if part[0] * part[1])
+
+    @property
+    def chunk_count(self) -> int:
+        return sum(count for count, _ in self.chunks)
+
+    @property
+    def longest(self) -> int:
+        """Columns of the longest chunk."""
+        return max(columns for _, columns in self.chunks)
+
+    @property
+    def tokens_per_pass(self) -> int:
+        """Rows of A whose chunks fit the buffer together."""
+        fit = self.geometry.buffer_columns // self.longest
+        return min(fit, self.geometry.accumulators) if self.keeps_outputs else fit
+
+    @property
+    def keeps_outputs(self) -> bool:
+        """With a single chunk there is nothing to accumulate, so nothing to keep."""
+        return self.output_stationary and self.chunk_count > 1
+
+    def sets(self, channel: int) -> int:
+        """Result sets (one output of each bank) of a channel."""
+        groups = ceil_div(self.n, self.geometry.banks)
+        return max(0, ceil_div(groups - channel, self.geometry.channels))
+
+    def sweep(self, columns: int, sets: int, tokens: int) -> Sweep:
+        per_row = max(1, self.geometry.row_columns // columns) if self.pack else 1
+        return Sweep(columns, sets, per_row, tokens)
+
+    @property
+    def rows(self) -> int:
+        """Rows the matrix takes in every bank, padding included."""
+        if self.keeps_outputs:
+            return self.chunk_count * self.sets(0)
+        return sum(
+            count * self.sweep(columns, self.sets(0), 1).rows for count, columns in self.chunks
+        )
+
+    def duration_fs(self, sets: int, tokens: int) -> int:
+        """What one pass over ``sets`` result sets takes, fills and refresh aside."""
+        return sum(
+            count * self.sweep(columns, sets, tokens).duration_fs(self.geometry)
+            for count, columns in self.chunks
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Ordinary accesses of one task: bytes of its channel's share."""
+
+    activations: int = 0
+    """A, read before each pass because it does not fit the SRAM."""
+    bias: int = 0
+    outputs: int = 0
+    """C, written because it does not fit; per token."""
+
+
+def _activation_stationary(layout: Layout, sets: int, tokens: int) -> tuple[Steps, Steps]:
+    """(commands, reduction): every chunk passes all outputs, the controller adds."""
+    geometry = layout.geometry
+    commands: Steps = ()
+    reduction: Steps = ()
+    row = 0
+    for count, columns in layout.chunks:
+        sweep = layout.sweep(columns, sets, tokens)
+        body = fill(columns * tokens, geometry) + sweep.steps(row, (sweep.rows,), RESULT, geometry)
+        commands += (Loop(count, body),)
+        adds = sweep.results * geometry.banks
+        reduction += (Loop(count, (Wait(RESULT, sweep.results), Compute("vector", adds))),)
+        row += count * sweep.rows
+    return commands, reduction
+
+
+def _output_stationary(layout: Layout, sets: int, tokens: int) -> tuple[Steps, Steps]:
+    """(commands, reduction): blocks of outputs stay in the accumulators for all chunks."""
+    geometry = layout.geometry
+    block = max(1, min(sets, geometry.accumulators // tokens))
+
+    def pass_over(size: int, row: int, loops: tuple[int, ...]) -> Steps:
+        steps: Steps = ()
+        for count, columns in layout.chunks:
+            rows = Loop(size, multiply(row, (*loops, size, 1), columns, tokens))
+            steps += (Loop(count, (*fill(columns * tokens, geometry), rows)),)
+            row += count * size
+        return steps + read_out(size * tokens, RESULT, geometry)
+
+    full, rest = divmod(sets, block)
+    height = layout.chunk_count * block
+    commands = repeat(full, pass_over(block, 0, (height,)))
+    if rest:
+        commands += pass_over(rest, full * height, ())
+
+    def receive(size: int) -> Steps:
+        return (Wait(RESULT, size * tokens), Compute("vector", size * tokens * geometry.banks))
+
+    return commands, repeat(full, receive(block)) + (receive(rest) if rest else ())
+
+
+def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traffic) -> Program:
+    """The stream of one channel for one pass, and the controller's reduction of it."""
+    geometry = layout.geometry
+    if not sets:
+        return Program(((Delay(wait_fs),),))
+    stream = _output_stationary if layout.keeps_outputs else _activation_stationary
+    commands, reduction = stream(layout, sets, tokens)
+    tokens_of = {ROOM: geometry.queue, RESULT: 0, "loaded": 0}
+    if traffic.activations:
+        pattern = Pattern("read", "banks", chunk=tokens * traffic.activations, coordinates=(0, 1))
+        commands = (Access(pattern), *commands)
+    if traffic.bias:
+        pattern = Pattern("read", "banks", chunk=traffic.bias, coordinates=(0, 0, 1))
+        commands = (Access(pattern, "loaded"), *commands)
+        added = Compute("vector", sets * geometry.banks * tokens)
+        reduction += (Wait("loaded"), added)
+    if traffic.outputs:
+        pattern = Pattern(
+            "write", "banks", chunk=tokens * traffic.outputs, coordinates=(0, 0, 0, 1)
+        )
+        reduction += (Access(pattern),)
+    if wait_fs:
+        commands += (*drain(geometry), Delay(wait_fs))
+    return Program((commands, reduction), tokens_of)
+
+
+def _kernel(
+    name: str,
+    layout: Layout,
+    products: Sequence[tuple[int, int]],
+    traffic: Traffic,
+    addresses: tuple[int, int, int],
+) -> Kernel:
+    """Waves of tasks: for each product (first row, tokens), each pass, each channel."""
+    geometry = layout.geometry
+    channels = geometry.channels
+    programs: list[Program] = []
+
+    @cache
+    def program(sets: int, tokens: int, waits: bool) -> int:
+        missing = layout.duration_fs(layout.sets(0), tokens) - layout.duration_fs(sets, tokens)
+        programs.append(_program(layout, sets, tokens, missing if waits else 0, traffic))
+        return len(programs) - 1
+
+    passes = [
+        (row, min(layout.tokens_per_pass, tokens - first))
+        for row, tokens in products
+        for first in range(0, tokens, layout.tokens_per_pass)
+    ]
+    waves = len(passes)
+    width = channels if waves > 1 else min(channels, ceil_div(layout.n, geometry.banks))
+    tasks = np.zeros((waves, width, 5), dtype=np.int64)
+    sets = [layout.sets(channel) for channel in range(width)]
+    for wave, (row, tokens) in enumerate(passes):
+        tasks[wave, :, 0] = [program(size, tokens, waves > 1) for size in sets]
+        tasks[wave, :, 1] = row
+    done = np.cumsum([0, *(tokens for _, tokens in passes[:-1])])[:, None]
+    activations, bias, outputs = addresses
+    tasks[:, :, 2] = activations + done * traffic.activations
+    tasks[:, :, 3] = bias
+    tasks[:, :, 4] = outputs + done * traffic.outputs
+    return Kernel(name, "channel", tuple(programs), tasks.reshape(-1, 5), needs={"stream": 1})
+
+
+def product(
+    spec: PimSpec,
+    name: str,
+    n: int,
+    k: int,
+    tokens: Sequence[int],
+    first_row: int,
+    a: Operand,
+    c: Operand,
+    bias: Operand | None,
+    address: Addresses,
+) -> Kernel:
+    """Products of ``tokens[i]`` rows with the i-th of consecutive k x n matrices."""
+    geometry = Geometry.of(spec)
+    layout = Layout(geometry, n, k, spec.mapping.pack, spec.mapping.order == "output_stationary")
+    rows = max(1, sum(tokens))
+    traffic = Traffic(
+        activations=0 if geometry.resident(a) else geometry.share(ceil_div(a.bytes, rows)),
+        bias=0 if bias is None or geometry.resident(bias) else geometry.share(bias.bytes),
+        outputs=0 if geometry.resident(c) else geometry.share(ceil_div(c.bytes, rows)),
+    )
+    products = [
+        (first_row + number * layout.rows, count) for number, count in enumerate(tokens) if count
+    ]
+
+    def local(operand: Operand | None, used: int) -> int:
+        if operand is None or not used:
+            return 0
+        return (
+            address(operand) // geometry.channels // geometry.column_bytes * geometry.column_bytes
+        )
+
+    places = (local(a, traffic.activations), local(bias, traffic.bias), local(c, traffic.outputs))
+    return _kernel(name, layout, products, traffic, places)
+
+
+def gemm(spec: PimSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
+    """B in the banks, A broadcast; batches that share B are more rows of A."""
+    if 0 in (work.batch, work.m, work.n, work.k):
+        return ()
+    a, b, *rest = work.reads
+    batch, m = (1, work.batch * work.m) if work.b_shared else (work.batch, work.m)
+    row = Geometry.of(spec).row_of(address(b))
+    name = f"gemm {work.n}x{work.k} rows {m}" + (f" batch {batch}" if batch > 1 else "")
+    bias = rest[0] if rest else None
+    return (
+        product(spec, name, work.n, work.k, [m] * batch, row, a, work.writes[0], bias, address),
+    )
+
+
+def grouped_gemm(spec: PimSpec, work: GroupedGemm, address: Addresses) -> Sequence[Kernel]:
+    """Each expert's matrix follows the one before; experts without rows cost nothing."""
+    if not sum(work.rows) or 0 in (work.n, work.k):
+        return ()
+    a, b, *rest = work.reads
+    row = Geometry.of(spec).row_of(address(b))
+    active = sum(1 for count in work.rows if count)
+    name = f"grouped gemm {work.n}x{work.k} experts {active} rows {sum(work.rows)}"
+    bias = rest[0] if rest else None
+    return (product(spec, name, work.n, work.k, work.rows, row, a, work.writes[0], bias, address),)
