@@ -16,8 +16,9 @@ the same operands, its gradients stored at the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Compute, Kernel, Release, Wait
@@ -73,10 +74,10 @@ def attention(spec: FpgaSpec, work: Attention, address: Addresses) -> list[Kerne
     end = Section(store=stores(spec, address, work.writes if work.backward else ()))
     sections = []
     for kv_share in split(kv_heads, spec.cores):
-        parts = [
+        chains = [
             _heads(spec, work, items, sources) for items in _items(spec, work, sources, kv_share)
         ]
-        sections.append(begin.then(*parts, end) if parts else Section())
+        sections.append(begin.then(_interleaved(chains), end) if chains else Section())
     return [kernel(spec, "attention", sections)]
 
 
@@ -121,7 +122,24 @@ def _score_room(spec: FpgaSpec) -> int:
     return spec.core.buffers.outputs // 4
 
 
-def _heads(spec: FpgaSpec, work: Attention, items: Items, sources: Sources) -> Section:
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Equal items in three parts, so that two chains can overlap where they meet."""
+
+    first_scores: Section
+    middle: Section
+    last_values: Section
+
+
+def _interleaved(chains: Sequence[Chain]) -> Section:
+    """Chains one after another, never waiting for a softmax with other scores left to do."""
+    section = chains[0].first_scores.then(chains[0].middle)
+    for before, following in pairwise(chains):
+        section = section.then(following.first_scores, before.last_values, following.middle)
+    return section.then(chains[-1].last_values)
+
+
+def _heads(spec: FpgaSpec, work: Attention, items: Items, sources: Sources) -> Chain:
     """All items, the scores of one computed before the values of the one before."""
 
     def scores(one: Sources) -> Section:
@@ -141,15 +159,15 @@ def _heads(spec: FpgaSpec, work: Attention, items: Items, sources: Sources) -> S
     )
     following = replace(looped, q=looped.q.later(items.queries), k=looped.k.later(items.keys))
     last = items.count - 1
-    return scores(sources).then(
+    final = replace(
+        sources,
+        v=sources.v.later(last * items.keys),
+        o=sources.o.later(last * items.queries * work.value_dim),
+    )
+    return Chain(
+        scores(sources),
         scores(following).then(values(looped)).repeat(last) if last else Section(),
-        values(
-            replace(
-                sources,
-                v=sources.v.later(last * items.keys),
-                o=sources.o.later(last * items.queries * work.value_dim),
-            )
-        ),
+        values(final),
     )
 
 

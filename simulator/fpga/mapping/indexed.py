@@ -81,7 +81,12 @@ def scatter(spec: FpgaSpec, work: Scatter, address: Addresses) -> list[Kernel]:
 
     lanes = -(-work.row_bytes // 4) if work.atomic or inside else 0
     shares = split(work.rows, spec.cores)
-    return [_kernel(spec, "scatter", shares, work.row_bytes, address, others, fetch, store, lanes)]
+    rest = max(0, table.bytes - work.rows * work.row_bytes)
+    filled = Section(store=stores(spec, address, (replace(table, bytes=rest),)))
+    return [
+        *([kernel(spec, "fill", [filled] * spec.cores)] if rest and not inside else []),
+        _kernel(spec, "scatter", shares, work.row_bytes, address, others, fetch, store, lanes),
+    ]
 
 
 def sparse_dense(spec: FpgaSpec, work: SparseDense, address: Addresses) -> list[Kernel]:
