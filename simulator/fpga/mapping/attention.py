@@ -24,7 +24,8 @@ from simulator.engine.platform import Addresses
 from simulator.engine.program import Compute, Kernel, Release, Wait
 from simulator.fpga.mapping.data import Stream, loads, own_stream, stores
 from simulator.fpga.mapping.kernels import kernel
-from simulator.fpga.mapping.products import Product, prefers_vectors, product
+from simulator.fpga.mapping.modes import product
+from simulator.fpga.mapping.products import Product, padded, prefers_vectors
 from simulator.fpga.mapping.sections import Section, spans, split
 from simulator.fpga.spec import FpgaSpec
 from simulator.trace.work import Attention
@@ -191,7 +192,7 @@ def _score_section(spec: FpgaSpec, work: Attention, items: Items, one: Sources) 
     core = spec.core
     held = SCORE_BYTES * items.queries * items.keys
     fits = held <= _score_room(spec)
-    elements = items.queries * _padded(items.keys, core.special_lanes)
+    elements = items.queries * padded(items.keys, core.special_lanes)
     done = product(spec, _scores(spec, work, items, one))
     return Section(matrix=(Wait("outputs_room", held),) if fits else ()).then(
         done,
@@ -227,7 +228,3 @@ def _value_section(spec: FpgaSpec, work: Attention, items: Items, one: Sources) 
         product(spec, columns),
         Section(matrix=(Release("outputs_room", held),) if fits else ()),
     )
-
-
-def _padded(value: int, granule: int) -> int:
-    return -(-value // granule) * granule

@@ -30,12 +30,12 @@ from simulator.fpga.mapping.data import (
     whole_stream,
 )
 from simulator.fpga.mapping.kernels import exchange, kernel
+from simulator.fpga.mapping.modes import product
 from simulator.fpga.mapping.products import (
     Product,
     deepest,
     matrix_macs,
     prefers_vectors,
-    product,
 )
 from simulator.fpga.mapping.sections import Section, split
 from simulator.fpga.spec import FpgaSpec
