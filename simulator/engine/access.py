@@ -15,7 +15,6 @@ import numpy as np
 from simulator.compiled import hot, inlined
 from simulator.engine.layout import (
     A_ATOMIC,
-    A_BUFFER,
     A_MACRO,
     A_READ,
     A_WRITE,
@@ -28,6 +27,7 @@ from simulator.engine.layout import (
     H_FREE_TRANSACTION,
     H_FREE_WAITER,
     H_LOOKAHEAD,
+    H_WAITERS,
     J_DRAM_READ,
     J_DRAM_WRITE,
     J_HITS,
@@ -58,6 +58,7 @@ from simulator.engine.layout import (
     K_WAIT_HEAD,
     K_WAIT_TAIL,
     K_WAYS,
+    P_BASE,
     P_CHUNK,
     P_INDEXED,
     P_INNER_STRIDE,
@@ -65,7 +66,6 @@ from simulator.engine.layout import (
     P_LIMIT,
     P_OUTER,
     P_OUTER_STRIDE,
-    P_BASE,
     PORT,
     REQUESTS_FULL,
     S_KERNEL,
@@ -104,6 +104,7 @@ from simulator.memory.dram import (
     M_ROW_BLOCKS,
     MACRO,
     MAX_LINES,
+    P_COUNT,
     R_ARRIVE,
     R_BANK,
     R_BURSTS,
@@ -128,6 +129,10 @@ from simulator.memory.dram import (
 FIRST_BIT = (0, 0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0)
 LAST_BIT = (0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3)
 """Of a mask of sectors: a write-back moves everything from the first dirty one to the last."""
+
+RESERVE = 64
+"""Free requests and waiters that one run never exhausts; below it, transactions pause."""
+RETRY_FS = 50 * 10**6
 
 
 @inlined
@@ -170,6 +175,7 @@ def attach(machine, request, x):
         header[H_ERROR] = WAITERS_FULL
         return
     header[H_FREE_WAITER] = machine.waiter[node, 1]
+    header[H_WAITERS] -= 1
     machine.waiter[node, 0] = x
     machine.waiter[node, 1] = head
     machine.dram.request[request, R_WAITERS] = node
@@ -271,6 +277,7 @@ def wake_channel(machine, c, now):
             following = machine.waiter[node, 1]
             machine.waiter[node, 1] = machine.header[H_FREE_WAITER]
             machine.header[H_FREE_WAITER] = node
+            machine.header[H_WAITERS] += 1
             close(machine, x, done)
             node = following
         credit = request[R_CREDIT]
@@ -473,6 +480,7 @@ def step(machine, x, now):
     pattern = machine.pattern[transaction[T_PATTERN]]
     horizon = now + machine.header[H_LOOKAHEAD]
     kind = pattern[P_KIND]
+    inner_stride = np.int64(1) if pattern[P_INDEXED] else pattern[P_INNER_STRIDE]
     port = machine.component[transaction[T_PORT]]
     target = port
     while target[K_KIND] == PORT:
@@ -482,6 +490,9 @@ def step(machine, x, now):
     while transaction[T_OUTER] < pattern[P_OUTER]:
         if port[K_FREE] > horizon:
             push(machine.header, machine.heap, port[K_FREE], E_STEP, x)
+            return
+        if machine.dram.pool[P_COUNT] < RESERVE or machine.header[H_WAITERS] < RESERVE:
+            push(machine.header, machine.heap, now + RETRY_FS, E_STEP, x)
             return
         gate = machine.component[gate_index]
         if gate[K_CAP] > 0 and gate[K_USED] >= gate[K_CAP]:
@@ -496,7 +507,8 @@ def step(machine, x, now):
         position = (
             transaction[T_BASE]
             + transaction[T_OUTER] * pattern[P_OUTER_STRIDE]
-            + transaction[T_INNER] * (np.int64(1) if pattern[P_INDEXED] else pattern[P_INNER_STRIDE])
+            + transaction[T_INNER]
+            * (np.int64(1) if pattern[P_INDEXED] else pattern[P_INNER_STRIDE])
         )
         if pattern[P_INDEXED]:
             address = (

@@ -182,6 +182,7 @@ class Assembly:
         slots = sum(agents.count * agents.slots for agents in self.agents)
         header = np.zeros(layout.HEADER_COLUMNS, dtype=np.int64)
         header[layout.H_LOOKAHEAD] = self.lookahead
+        header[layout.H_WAITERS] = requests * 4
         transaction = np.zeros((transactions, layout.TRANSACTION_COLUMNS), dtype=np.int64)
         _chain(transaction, layout.T_NEXT)
         slot = np.zeros((slots, layout.SLOT_COLUMNS), dtype=np.int64)
@@ -309,7 +310,7 @@ class Assembly:
                 )
         request = np.zeros((requests, dram_state.REQUEST_COLUMNS), dtype=np.int64)
         _chain(request, dram_state.R_NEXT)
-        return Dram(timing, channel, bank, group, request, np.array([0, banks, groups]))
+        return Dram(timing, channel, bank, group, request, np.array([0, banks, groups, requests]))
 
 
 @dataclass(slots=True)

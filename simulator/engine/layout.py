@@ -29,12 +29,13 @@ THREADS = 8
     H_FREE_TRANSACTION,
     H_FREE_SLOT,
     H_FREE_WAITER,
+    H_WAITERS,  # free ones
     H_EVENTS,
     H_ERROR,
     H_STOPPED_KERNEL,
     H_RUNNING,
     HEADER_COLUMNS,
-) = range(12)
+) = range(13)
 
 # errors
 NO_ERROR, HEAP_FULL, TRANSACTIONS_FULL, WAITERS_FULL, REQUESTS_FULL = range(5)

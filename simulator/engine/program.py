@@ -119,7 +119,8 @@ class Kernel:
 
     ``tasks`` has one row per task in launch order: the number of its program, then up to
     six coordinates.  ``needs`` are the agent's resources one task occupies, ``interval`` the
-    femtoseconds between two task starts.
+    femtoseconds between two task starts.  ``alike`` says that tasks do equal work in any
+    stretch of the order, so that some of them can stand for the others.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Kernel:
     tasks: np.ndarray
     needs: Mapping[str, int] = field(default_factory=dict)
     interval: int = 0
+    alike: bool = True
 
     @property
     def count(self) -> int:
@@ -237,9 +239,7 @@ def assemble(
             match step:
                 case Access(pattern, token, count):
                     number = -1 if token is None else tokens[token]
-                    emit(
-                        layout.O_ACCESS, token=number, amount=count, count=pattern_row(pattern)
-                    )
+                    emit(layout.O_ACCESS, token=number, amount=count, count=pattern_row(pattern))
                 case Compute(pipe, units):
                     value, scale = amount(units)
                     emit(layout.O_COMPUTE, target=target(pipe), amount=value, scale=scale)
@@ -258,9 +258,7 @@ def assemble(
                     head = emit(layout.O_LOOP, amount=value, scale=scale, count=depth)
                     start = first_operation + len(operations)
                     body(inside, tokens, depth + 1)
-                    emit(
-                        layout.O_REPEAT, target=start, amount=value, scale=scale, count=depth
-                    )
+                    emit(layout.O_REPEAT, target=start, amount=value, scale=scale, count=depth)
                     head[layout.OP_TARGET] = first_operation + len(operations)
 
     for program in programs:

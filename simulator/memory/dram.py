@@ -141,10 +141,10 @@ class Dram(NamedTuple):
     bank: np.ndarray  # (channels * bank_stride, BANK_COLUMNS)
     group: np.ndarray  # (channels * group_stride, GROUP_COLUMNS)
     request: np.ndarray  # (pool, REQUEST_COLUMNS)
-    pool: np.ndarray  # (3,): first free request, bank_stride, group_stride
+    pool: np.ndarray  # (4,): first free request, bank stride, group stride, free requests
 
 
-P_FREE, P_BANK_STRIDE, P_GROUP_STRIDE = range(3)
+P_FREE, P_BANK_STRIDE, P_GROUP_STRIDE, P_COUNT = range(4)
 
 
 @inlined
@@ -153,6 +153,7 @@ def take_request(dram):
     index = dram.pool[P_FREE]
     if index >= 0:
         dram.pool[P_FREE] = dram.request[index, R_NEXT]
+        dram.pool[P_COUNT] -= 1
         dram.request[index, R_NEXT] = -1
         dram.request[index, R_WAITERS] = -1
         dram.request[index, R_LINES] = 0
@@ -164,6 +165,7 @@ def take_request(dram):
 def free_request(dram, index):
     dram.request[index, R_NEXT] = dram.pool[P_FREE]
     dram.pool[P_FREE] = index
+    dram.pool[P_COUNT] += 1
 
 
 @inlined
@@ -430,9 +432,7 @@ def serve(dram, c, now):
         channel[N_BUS_FS] += bursts * timing[T_CCD_S]
         if writing:
             request[R_DONE] = last + timing[T_CWL] + timing[T_BURST]
-            bank[B_PRECHARGE_READY] = max(
-                bank[B_PRECHARGE_READY], request[R_DONE] + timing[T_WR]
-            )
+            bank[B_PRECHARGE_READY] = max(bank[B_PRECHARGE_READY], request[R_DONE] + timing[T_WR])
             channel[N_WRITE] += bursts
         else:
             request[R_DONE] = last + timing[T_CL] + timing[T_BURST]

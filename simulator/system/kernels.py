@@ -86,16 +86,14 @@ class Runner:
         group = self.resident(kernel)
         device = self.device
         before = device.snapshot()
-        if self.exact or kernel.count < MIN_GROUPS * group:
+        if self.exact or not kernel.alike or kernel.count < MIN_GROUPS * group:
             handle = device.launch(kernel, at)
             outcome = device.advance(FOREVER)
             row = device.kernel_row(handle)
             return _result(kernel, row, outcome.time, device.snapshot().since(before))
         return self._extrapolated(kernel, at, group, before)
 
-    def _extrapolated(
-        self, kernel: Kernel, at: int, group: int, before: Snapshot
-    ) -> KernelRun:
+    def _extrapolated(self, kernel: Kernel, at: int, group: int, before: Snapshot) -> KernelRun:
         device = self.device
         handle = device.launch(kernel, at, check=group)
         groups: list[_Group] = []

@@ -136,12 +136,8 @@ def _bound(platform: Platform, work: Work, state: Warmth) -> Limit:
 def _stand_ins(items: tuple[Item, ...]) -> list[str]:
     """Gathers and scatters whose row numbers were not recorded."""
     count = sum(
-        1
-        for item in items
-        if isinstance(item.work, (Gather, Scatter)) and item.work.index is None
+        1 for item in items if isinstance(item.work, (Gather, Scatter)) and item.work.index is None
     )
     if not count:
         return []
     return [f"{count} gathers or scatters use seeded uniform row numbers: none were recorded"]
-
-

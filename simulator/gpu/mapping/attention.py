@@ -182,7 +182,8 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
         "blocks": 1,
     }
     needs["registers"] = min(needs["registers"], spec.chip.sm.registers)
-    return Kernel(name, "sm", (Program(tuple(threads), tokens),), tasks, needs)
+    programs = (Program(tuple(threads), tokens),)
+    return Kernel(name, "sm", programs, tasks, needs, alike=not work.causal)
 
 
 def _rows(
@@ -278,9 +279,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
         return (kernel,)
     count = heads * rows * work.value_dim
     partial = Operand(-1, 0, count * 4 * split, 32, "float32", "activation")
-    combine = Elementwise(
-        (partial,), work.writes[:1], elements=count, vector_per_element=2 * split
-    )
+    combine = Elementwise((partial,), work.writes[:1], elements=count, vector_per_element=2 * split)
 
     def place(operand: Operand) -> int:
         return spec.capacity_bytes if operand is partial else address(operand)

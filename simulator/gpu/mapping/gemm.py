@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -182,9 +183,7 @@ def _row_bytes(k: int, element_bytes: float) -> int:
     return max(1, math.ceil(k * element_bytes / LINE_BYTES)) * LINE_BYTES
 
 
-def _kernel(
-    spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix]
-) -> Kernel:
+def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix]) -> Kernel:
     problem, tile = launch.problem, launch.tile
     pitch_a = BLOCK_ROWS * _row_bytes(problem.k, problem.a_bytes)
     pitch_b = BLOCK_ROWS * _row_bytes(problem.k, problem.b_bytes)
@@ -253,7 +252,7 @@ def _tasks(launch: Launch, matrix: Matrix, pitch_a: int, pitch_b: int) -> np.nda
     rows = np.minimum(matrix.m - i * tile.m, tile.m)
     cuts = [launch.steps * part // tile.split for part in range(tile.split + 1)]
     parts = []
-    for part, (first, stop) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for part, (first, stop) in enumerate(pairwise(cuts)):
         parts.append(
             np.column_stack(
                 [
@@ -274,9 +273,7 @@ def _tasks(launch: Launch, matrix: Matrix, pitch_a: int, pitch_b: int) -> np.nda
     return np.concatenate(parts)
 
 
-def _reduction(
-    spec: GpuSpec, work: Gemm, launch: Launch, address: Addresses
-) -> Kernel:
+def _reduction(spec: GpuSpec, work: Gemm, launch: Launch, address: Addresses) -> Kernel:
     """Adds the partial sums of split-K."""
     split = launch.tile.split
     partial = Operand(-1, 0, launch.elements * 4 * split, 32, "float32", "activation")

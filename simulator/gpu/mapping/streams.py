@@ -35,6 +35,7 @@ BLOCK_THREADS = 256
 BLOCK_REGISTERS = 32
 PIECE_BYTES = 4096
 """Bytes a block takes of its largest operand: 256 threads with a 16-byte vector each."""
+SECTOR_BYTES = 32
 MAX_TASKS = 1 << 16
 """Beyond this many blocks each takes a larger piece; the simulated traffic is the same."""
 FEW_OPERANDS = 8
@@ -93,7 +94,7 @@ def _tasks(size: int, piece: int) -> int:
 
 def _share(operand: Operand, tasks: int) -> int:
     """Bytes of an operand one task touches, whole 32-byte sectors."""
-    return -(--(-operand.bytes // tasks) // 32) * 32
+    return -(-operand.bytes // (tasks * SECTOR_BYTES)) * SECTOR_BYTES
 
 
 def _pattern(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pattern:
@@ -146,8 +147,8 @@ def _walk(
 
 def _multi_tensor(spec: GpuSpec, work: Work, address: Addresses) -> Kernel:
     """Whole pieces and tails of many tensors; coordinates are address and sectors."""
-    piece = -(--(-(work.bytes_read + work.bytes_written) // MAX_TASKS) // PIECE_BYTES)
-    piece = max(piece, 1) * PIECE_BYTES
+    total = work.bytes_read + work.bytes_written
+    piece = max(1, -(-total // (MAX_TASKS * PIECE_BYTES))) * PIECE_BYTES
     rows: list[np.ndarray] = []
     for writes, operands in enumerate((work.reads, work.writes)):
         for operand in operands:

@@ -3,7 +3,8 @@
 The choice minimizes a closed-form time: waves of thread blocks, each the slower of its
 products and its loads, the C tile stored after them, and a fixed cost for split-K.
 Resources that work side by side add as the fourth root of fourth powers: overlap is never
-perfect.  The choice never sees a measured time.  Tile shapes are those of CUTLASS's device-level GEMMs.
+perfect.  The choice never sees a measured time.  Tile shapes are those of CUTLASS's
+device-level GEMMs.
 """
 
 from __future__ import annotations
@@ -66,8 +67,6 @@ class Problem:
         return max(1, math.ceil(row / LINE_BYTES)) * LINE_BYTES
 
 
-
-
 def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
     """The tile with the least estimated time."""
     best: Tile | None = None
@@ -101,9 +100,7 @@ def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[
             for split in splits:
                 if split > 1 and row // split < MIN_SPLIT_K_BYTES:
                     break
-                found.append(
-                    Tile(m, n, k_bytes, stages, split, threads, registers, stages * stage)
-                )
+                found.append(Tile(m, n, k_bytes, stages, split, threads, registers, stages * stage))
     return found
 
 
