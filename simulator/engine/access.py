@@ -507,8 +507,7 @@ def step(machine, x, now):
         position = (
             transaction[T_BASE]
             + transaction[T_OUTER] * pattern[P_OUTER_STRIDE]
-            + transaction[T_INNER]
-            * (np.int64(1) if pattern[P_INDEXED] else pattern[P_INNER_STRIDE])
+            + transaction[T_INNER] * inner_stride
         )
         if pattern[P_INDEXED]:
             address = (

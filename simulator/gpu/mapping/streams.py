@@ -9,6 +9,7 @@ multi-tensor kernels do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,7 +71,8 @@ def elementwise(spec: GpuSpec, work: Elementwise, address: Addresses) -> Sequenc
 def rowwise(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[Kernel]:
     """Rows are kept on chip when they fit; otherwise each pass reads them again.
 
-    Few long rows are split over many blocks, and a second kernel joins the parts.
+    Few long rows are split over many blocks; if they are reduced, a second kernel joins
+    the parts.
     """
     bytes_read = max(work.bytes_read, 1)
     row_bytes = -(-bytes_read // max(work.rows, 1))
@@ -81,11 +83,16 @@ def rowwise(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[Kernel
     count = _tasks(bytes_read, per_task)
     if not split:
         count = min(count, max(work.rows, 1))
-    kernels = [_walk(spec, work, address, "rowwise", count, passes)]
-    if split and work.writes:
-        joined = Elementwise(work.writes, work.writes, elements=count)
-        kernels.append(_walk(spec, joined, address, "rowwise join", 1, 1))
-    return tuple(kernels)
+    reduces = work.bytes_written < work.bytes_read // 16
+    if not (split and reduces):
+        return (_walk(spec, work, address, "rowwise", count, passes),)
+    parts = replace(work, writes=())
+    joined = Elementwise(work.writes, work.writes, elements=count)
+    joins = _tasks(work.bytes_written, PIECE_BYTES)
+    return (
+        _walk(spec, parts, address, "rowwise parts", count, passes),
+        _walk(spec, joined, address, "rowwise join", joins, 1),
+    )
 
 
 def _tasks(size: int, piece: int) -> int:
