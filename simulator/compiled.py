@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core.errors import NumbaError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Int = int | np.int64
+"""An integer of the event core: tables hold int64, and numba makes an int one."""
 
 _ROOT = Path(__file__).parent
 _HOT_SOURCES = ("compiled.py", "engine/*.py", "memory/*.py")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.compiled import hot, inlined
+from simulator.compiled import Int, hot, inlined
 from simulator.engine.layout import (
     A_ATOMIC,
     A_MACRO,
@@ -82,6 +82,7 @@ from simulator.engine.layout import (
     T_SLOT,
     TRANSACTIONS_FULL,
     WAITERS_FULL,
+    Machine,
 )
 from simulator.engine.queue import push
 from simulator.memory.cache import (
@@ -136,7 +137,7 @@ RETRY_FS = 50 * 10**6
 
 
 @inlined
-def book(component, now, units):
+def book(component: np.ndarray, now: Int, units: Int) -> Int:
     """Reserve a component for ``units`` from ``now``; returns when it starts."""
     start = max(now, component[K_FREE])
     duration = units * component[K_RATE] >> 10
@@ -147,7 +148,7 @@ def book(component, now, units):
 
 
 @inlined
-def take_transaction(machine):
+def take_transaction(machine: Machine) -> Int:
     header = machine.header
     index = header[H_FREE_TRANSACTION]
     if index < 0:
@@ -158,13 +159,13 @@ def take_transaction(machine):
 
 
 @inlined
-def free_transaction(machine, index):
+def free_transaction(machine: Machine, index: Int) -> None:
     machine.transaction[index, T_NEXT] = machine.header[H_FREE_TRANSACTION]
     machine.header[H_FREE_TRANSACTION] = index
 
 
 @inlined
-def attach(machine, request, x):
+def attach(machine: Machine, request: Int, x: Int) -> None:
     """Let transaction ``x`` wait for a request (once)."""
     header = machine.header
     head = machine.dram.request[request, R_WAITERS]
@@ -183,7 +184,16 @@ def attach(machine, request, x):
 
 
 @inlined
-def new_request(machine, memory, kind, address, size, arrive, kernel, credit):
+def new_request(
+    machine: Machine,
+    memory: np.ndarray,
+    kind: Int,
+    address: Int,
+    size: Int,
+    arrive: Int,
+    kernel: Int,
+    credit: Int,
+) -> np.int64:
     """A request for bytes inside one bank block; returns its index, not yet queued."""
     dram = machine.dram
     index = take_request(dram)
@@ -215,7 +225,7 @@ def new_request(machine, memory, kind, address, size, arrive, kernel, credit):
 
 
 @inlined
-def submit(machine, index):
+def submit(machine: Machine, index: Int) -> None:
     """Queue a filled-in request and wake its channel."""
     request = machine.dram.request[index]
     credit = request[R_CREDIT]
@@ -227,7 +237,7 @@ def submit(machine, index):
 
 
 @inlined
-def resume(machine, component, now):
+def resume(machine: Machine, component: np.ndarray, now: Int) -> None:
     """Let stalled transactions go on, one event each, while credit lasts. A little credit
     is collected first, so that each goes on for more than one run."""
     free = component[K_CAP] - component[K_USED]
@@ -241,7 +251,7 @@ def resume(machine, component, now):
 
 
 @inlined
-def return_credit(machine, index, now):
+def return_credit(machine: Machine, index: Int, now: Int) -> None:
     """A reply arrived: its bytes are no longer in flight; resume who waited for that."""
     request = machine.dram.request[index]
     component = machine.component[request[R_CREDIT]]
@@ -251,7 +261,7 @@ def return_credit(machine, index, now):
 
 
 @inlined
-def wake_channel(machine, c, now):
+def wake_channel(machine: Machine, c: Int, now: Int) -> None:
     """Let a channel place requests and pass their data times to whoever waits."""
     dram = machine.dram
     if dram.channel[c, C_WAKE] != now:
@@ -294,7 +304,7 @@ def wake_channel(machine, c, now):
 
 
 @inlined
-def close(machine, x, time):
+def close(machine: Machine, x: Int, time: Int) -> None:
     """One of a transaction's fills has a time; the last one ends the transaction."""
     transaction = machine.transaction[x]
     transaction[T_LATEST] = max(transaction[T_LATEST], time)
@@ -306,7 +316,16 @@ def close(machine, x, time):
 
 
 @inlined
-def cached(machine, x, level, address, size, kind, arrive, now):
+def cached(
+    machine: Machine,
+    x: Int,
+    level: np.ndarray,
+    address: Int,
+    size: Int,
+    kind: Int,
+    arrive: Int,
+    now: Int,
+) -> Int:
     """One run through a cache level. Returns when the resident part is there."""
     cache = machine.cache
     transaction = machine.transaction[x]
@@ -422,7 +441,9 @@ def cached(machine, x, level, address, size, kind, arrive, now):
 
 
 @inlined
-def uncached(machine, x, memory, address, size, kind, arrive):
+def uncached(
+    machine: Machine, x: Int, memory: np.ndarray, address: Int, size: Int, kind: Int, arrive: Int
+) -> None:
     """One run straight to DRAM, cut where the bank changes. Macros and buffer
     transfers name a row or nothing instead of bytes."""
     transaction = machine.transaction[x]
@@ -473,7 +494,7 @@ def uncached(machine, x, memory, address, size, kind, arrive):
 
 
 @hot
-def step(machine, x, now):
+def step(machine: Machine, x: Int, now: Int) -> None:
     """Play a transaction until its pattern ends, its port is booked beyond the
     look-ahead, or bytes in flight reach a limit."""
     transaction = machine.transaction[x]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.compiled import hot, inlined
+from simulator.compiled import Int, hot, inlined
 from simulator.engine.access import (
     book,
     free_transaction,
@@ -118,12 +118,13 @@ from simulator.engine.layout import (
     X_PC,
     X_RUNNING,
     X_WAIT,
+    Machine,
 )
 from simulator.engine.queue import INDEX_MASK, KIND_MASK, KIND_SHIFT, drop_first, push
 
 
 @inlined
-def scaled(machine, slot, value, scale):
+def scaled(machine: Machine, slot: Int, value: Int, scale: Int) -> Int:
     """``value``, or, if negative, coordinate ``-1 - value`` of the task, times ``scale``."""
     if value >= 0:
         return value * scale
@@ -131,7 +132,7 @@ def scaled(machine, slot, value, scale):
 
 
 @inlined
-def begin_access(machine, slot, thread, operation, now):
+def begin_access(machine: Machine, slot: Int, thread: Int, operation: np.ndarray, now: Int) -> None:
     """Create and start the transaction of an access operation."""
     x = take_transaction(machine)
     if x < 0:
@@ -168,7 +169,7 @@ def begin_access(machine, slot, thread, operation, now):
 
 
 @hot
-def release(machine, slot, token, amount, now):
+def release(machine: Machine, slot: Int, token: Int, amount: Int, now: Int) -> None:
     """Add to a token; wake the threads it now satisfies, in thread order."""
     machine.slot[slot, S_TOKEN + token] += amount
     for i in range(THREADS):
@@ -182,7 +183,9 @@ def release(machine, slot, token, amount, now):
 
 
 @hot
-def arrive(machine, kernel, thread, which, participants, now):
+def arrive(
+    machine: Machine, kernel: Int, thread: Int, which: Int, participants: Int, now: Int
+) -> bool:
     """Barrier over tasks of a kernel. Returns True if this thread opens it."""
     row = machine.kernel[kernel]
     row[J_TOKEN_0 + which] += 1
@@ -207,7 +210,7 @@ def arrive(machine, kernel, thread, which, participants, now):
 
 
 @hot
-def run_thread(machine, thread, now):
+def run_thread(machine: Machine, thread: Int, now: Int) -> bool:
     """Run a thread until it waits or ends. Returns True if its kernel must be looked at."""
     slot = thread // THREADS
     state = machine.thread[thread]
@@ -269,7 +272,7 @@ def run_thread(machine, thread, now):
 
 
 @hot
-def start_task(machine, k, agent, now):
+def start_task(machine: Machine, k: Int, agent: Int, now: Int) -> None:
     """Give the next task of kernel ``k`` to an agent that has room for it."""
     header = machine.header
     kernel = machine.kernel[k]
@@ -307,7 +310,7 @@ def start_task(machine, k, agent, now):
 
 
 @inlined
-def has_room(machine, k, agent):
+def has_room(machine: Machine, k: Int, agent: Int) -> bool:
     kernel = machine.kernel[k]
     if machine.agent[agent, A_CLASS] != kernel[J_CLASS]:
         return False
@@ -318,7 +321,7 @@ def has_room(machine, k, agent):
 
 
 @hot
-def dispatch(machine, k, now):
+def dispatch(machine: Machine, k: Int, now: Int) -> None:
     """Fill the agents with a kernel's tasks, one each per round."""
     kernel = machine.kernel[k]
     agents = machine.agent.shape[0]
@@ -336,7 +339,7 @@ def dispatch(machine, k, now):
 
 
 @hot
-def retire(machine, slot, now):
+def retire(machine: Machine, slot: Int, now: Int) -> bool:
     """A task ended: free its resources, hand them on, count it."""
     header = machine.header
     k = machine.slot[slot, S_KERNEL]
@@ -372,7 +375,7 @@ def retire(machine, slot, now):
 
 
 @hot
-def advance(machine, until):
+def advance(machine: Machine, until: Int) -> Int:
     """Play events up to and including time ``until``.
 
     Returns FINISHED or CHECKPOINT as soon as a kernel ends or reaches its check

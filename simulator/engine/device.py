@@ -8,6 +8,7 @@ it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +81,7 @@ class Device:
     """One device's machine and the kernels on it. Times are femtoseconds."""
 
     def __init__(self, assembly: Assembly, **pools: int) -> None:
+        self.machine: Machine
         self.machine, self.names = assembly.build(**pools)
         self._active = 0
         self._used = dict.fromkeys(("task", "program", "operation", "pattern", "index"), 0)
@@ -225,5 +227,5 @@ class Device:
         old = getattr(self.machine, table)
         new = np.zeros((length, *old.shape[1:]), dtype=old.dtype)
         new[: len(old)] = old
-        replaced: dict[str, np.ndarray] = {table: new}
-        self.machine: Machine = self.machine._replace(**replaced)
+        replaced: dict[str, Any] = {table: new}
+        self.machine = self.machine._replace(**replaced)

@@ -200,7 +200,7 @@ class Machine(NamedTuple):
     program: np.ndarray
     operation: np.ndarray
     pattern: np.ndarray
-    index: np.ndarray  # recorded indices of indexed patterns
+    index: np.ndarray  # type: ignore[assignment]  # recorded indices; hides tuple.index
     slot: np.ndarray
     thread: np.ndarray
     transaction: np.ndarray

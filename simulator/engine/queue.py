@@ -6,7 +6,9 @@ ties and the same inputs give the same order on every run.
 
 from __future__ import annotations
 
-from simulator.compiled import hot, inlined
+import numpy as np
+
+from simulator.compiled import Int, hot, inlined
 from simulator.engine.layout import (
     H_ERROR,
     H_PENDING,
@@ -23,7 +25,7 @@ KIND_MASK = (1 << KIND_BITS) - 1
 
 
 @hot
-def push(header, heap, time, kind, index):
+def push(header: np.ndarray, heap: np.ndarray, time: Int, kind: Int, index: Int) -> None:
     """Add an event. A full heap sets the header's error and drops it."""
     i = header[H_PENDING]
     if i >= heap.shape[0]:
@@ -45,7 +47,7 @@ def push(header, heap, time, kind, index):
 
 
 @inlined
-def drop_first(header, heap):
+def drop_first(header: np.ndarray, heap: np.ndarray) -> None:
     """Remove the earliest event (the caller has read it from row 0)."""
     n = header[H_PENDING] - 1
     header[H_PENDING] = n

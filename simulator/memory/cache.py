@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.compiled import hot, inlined
+from simulator.compiled import Int, hot, inlined
 
 MAX_SECTORS = 4
 VALID = 0xF
@@ -43,13 +43,13 @@ def empty(lines: int, ways: int) -> np.ndarray:
 
 
 @inlined
-def set_of(line, sets):
+def set_of(line: Int, sets: Int) -> Int:
     upper = line // sets
     return (line + (upper ^ (upper >> 5)) * 97) % sets
 
 
 @inlined
-def find(cache, base, ways, line):
+def find(cache: Cache, base: Int, ways: Int, line: Int) -> bool:
     """Bring ``line`` to the front of its set; returns False if it is not there."""
     for position in range(base, base + ways):
         word = cache.word[position]
@@ -63,7 +63,7 @@ def find(cache, base, ways, line):
 
 
 @inlined
-def replace(cache, base, ways, line):
+def replace(cache: Cache, base: Int, ways: Int, line: Int) -> Int:
     """Put ``line``, without valid sectors, to the front of its set in place of the least
     recently used line whose data is not on its way. Returns the word that was there,
     or -1 if the whole set is on its way."""
@@ -86,7 +86,9 @@ def replace(cache, base, ways, line):
 
 
 @hot
-def install(cache, first, sets, ways, line, stop, dirty):
+def install(
+    cache: Cache, first: Int, sets: Int, ways: Int, line: Int, stop: Int, dirty: bool
+) -> None:
     """Place whole lines ``line`` to before ``stop`` without traffic: restores the state
     that work which was reused instead of simulated would have left."""
     while line < stop:

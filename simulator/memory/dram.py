@@ -7,7 +7,7 @@ when the channel wants to be asked again, so a caller jumps from one decision to
 the next and never polls.
 
 Modelled: tRCD (read, write, compute), tRP, tRAS, tRC, tRRD_S/L, tFAW, tCCD_S/L,
-tRTP, tWR, tWTR_S/L, read-to-write turnaround, all-bank and per-bank refresh, write
+tRTP, tWR, tWTR_L, read-to-write turnaround, all-bank and per-bank refresh, write
 drain with watermarks, all-bank macros (activate every bank, n lockstep columns)
 for processing in memory.  A request's bursts hold their bank group for tCCD_L
 each and the data bus for tCCD_S each, so bursts of several groups interleave.
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.compiled import hot, inlined
+from simulator.compiled import Int, hot, inlined
 
 NEVER = np.int64(1) << 62
 """A time that does not come."""
@@ -148,7 +148,7 @@ P_FREE, P_BANK_STRIDE, P_GROUP_STRIDE, P_COUNT = range(4)
 
 
 @inlined
-def take_request(dram):
+def take_request(dram: Dram) -> np.int64:
     """A request from the pool, or -1 when it is empty."""
     index = dram.pool[P_FREE]
     if index >= 0:
@@ -162,14 +162,14 @@ def take_request(dram):
 
 
 @inlined
-def free_request(dram, index):
+def free_request(dram: Dram, index: Int) -> None:
     dram.request[index, R_NEXT] = dram.pool[P_FREE]
     dram.pool[P_FREE] = index
     dram.pool[P_COUNT] += 1
 
 
 @inlined
-def enqueue(dram, index):
+def enqueue(dram: Dram, index: Int) -> bool:
     """Append a filled-in request to its channel; returns True if the channel
     must be woken earlier than it asked (``C_WAKE`` then holds the time)."""
     request = dram.request[index]
@@ -192,7 +192,7 @@ def enqueue(dram, index):
 
 
 @hot
-def refresh(dram, c, now):
+def refresh(dram: Dram, c: Int, now: Int) -> None:
     """Perform the refreshes that are due. An idle channel catches up at no cost."""
     channel = dram.channel[c]
     timing = dram.timing[channel[C_MEMORY]]
@@ -231,7 +231,14 @@ def refresh(dram, c, now):
 
 
 @inlined
-def _activate_time(dram, channel, timing, bank, group, earliest):
+def _activate_time(
+    dram: Dram,
+    channel: np.ndarray,
+    timing: np.ndarray,
+    bank: np.ndarray,
+    group: np.ndarray,
+    earliest: Int,
+) -> Int:
     """When an ACT to this bank may go out (after a precharge if a row is open)."""
     start = max(earliest, bank[B_ACTIVATE_READY])
     if bank[B_ROW] >= 0:
@@ -242,7 +249,15 @@ def _activate_time(dram, channel, timing, bank, group, earliest):
 
 
 @inlined
-def _activate(channel, timing, bank, group, row, start, rcd):
+def _activate(
+    channel: np.ndarray,
+    timing: np.ndarray,
+    bank: np.ndarray,
+    group: np.ndarray,
+    row: Int,
+    start: Int,
+    rcd: Int,
+) -> None:
     if bank[B_ROW] >= 0:
         channel[N_CONFLICT] += 1
     else:
@@ -259,7 +274,7 @@ def _activate(channel, timing, bank, group, row, start, rcd):
 
 
 @hot
-def _serve_macro(dram, c, index, now):
+def _serve_macro(dram: Dram, c: Int, index: Int, now: Int) -> None:
     """All banks open one row and perform n lockstep columns (or the bus alone moves
     n bursts to or from the channel's buffer). A refresh that falls due splits it."""
     request = dram.request[index]
@@ -311,7 +326,7 @@ def _serve_macro(dram, c, index, now):
         step = left
         if timing[T_REFI] < NEVER:
             until = (channel[C_NEXT_REFRESH] - time) // timing[T_MACRO_COLUMN]
-            step = min(left, max(until, np.int64(1)))
+            step = min(left, max(until, 1))
         time += step * timing[T_MACRO_COLUMN]
         left -= step
         for b in range(first, first + banks):
@@ -326,7 +341,7 @@ def _serve_macro(dram, c, index, now):
 
 
 @inlined
-def serve(dram, c, now):
+def serve(dram: Dram, c: Int, now: Int) -> Int:
     """Place the best request of channel ``c`` and return its index, or -1.
 
     First ready, first come: the oldest request whose column can go out when the bus
@@ -373,7 +388,7 @@ def serve(dram, c, now):
         seen = np.int64(0)
         slot = max(bus, now)
         horizon = now + timing[T_LOOKAHEAD]
-        soonest = NEVER
+        soonest: Int = NEVER
         for _ in range(timing[M_WINDOW]):
             request = dram.request[index]
             if request[R_KIND] >= MACRO:
