@@ -1,33 +1,32 @@
 """The simulator in three calls: load a device, load a trace, simulate.
 
->>> from simulator import load_hardware, load_trace, simulate        # doctest: +SKIP
->>> result = simulate(load_trace("gpt2", phase="decode"), load_hardware("a100-sxm-80gb"))
+``simulate`` replays a trace; ``simulate_work`` runs single pieces of work that come from
+no trace (the ``accsim op`` command).  The command line is a thin layer over this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import simulator
 from simulator.engine.platform import Platform
 from simulator.errors import OptionError, suggest
 from simulator.results.result import Result
-from simulator.system.plan import plan
-from simulator.system.records import (
-    RECORD_SCHEMA,
-    Component,
-    Provenance,
-    RunRecord,
-)
-from simulator.system.run import FIDELITIES, LAUNCHES, execute
+from simulator.system.plan import Plan, plan, plan_work
+from simulator.system.records import RECORD_SCHEMA, Component, Provenance, RunRecord
+from simulator.system.run import FIDELITIES, LAUNCHES, Progress, execute
 from simulator.system.specs import Hardware, load_hardware
 from simulator.trace.schema import Trace
-from simulator.trace.store import load_trace
+from simulator.trace.store import load_trace, trace_text
 from simulator.trace.transforms import quantize, sparsify
+from simulator.trace.work import Work
 
-__all__ = ["load_hardware", "load_trace", "platform", "simulate"]
+__all__ = ["load_hardware", "load_trace", "platform", "simulate", "simulate_work"]
+
+NO_QUANTIZATION = "none"
 
 
 def platform(hardware: Hardware) -> Platform:
@@ -45,48 +44,86 @@ def simulate(
     quantization: str | None = None,
     sparsity: Sequence[str] = (),
     approximate_unmapped: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Replay a concrete trace on a device.
 
-    ``launch`` is ``eager`` (a host cost per operator) or ``graph`` (one launch), ``fidelity``
-    is ``fast`` or ``exact``.  ``quantization`` (``w4a8kv8``) and ``sparsity``
-    (``PATTERN=DENSITY``) transform the workload first; a device may declare defaults for
-    both, which they replace.  Raises a subclass of AccsimError for what cannot be run.
+    ``launch`` is ``eager`` (a host cost per operator), ``graph`` (one launch) or ``queued`` (no
+    host), ``fidelity`` is ``fast`` or ``exact``.  ``quantization`` (``w4a8kv8``, or ``none``)
+    and ``sparsity`` (``PATTERN=DENSITY``) transform the workload first; a device may declare
+    defaults for both, which they replace.  Raises a subclass of AccsimError for what cannot be run.
     """
-    _check(launch, LAUNCHES, "launch")
-    _check(fidelity, FIDELITIES, "fidelity")
+    _check(launch, fidelity)
     device = platform(hardware)
-    warnings: list[str] = []
-    bits = quantization or device.defaults.quantize
-    densities = tuple(sparsity) or tuple(
-        f"{pattern}={density}" for pattern, density in sorted(device.defaults.sparsity.items())
-    )
-    if bits and not quantization:
-        warnings.append(f"the device's default quantization {bits} is applied")
-    if densities and not sparsity:
-        warnings.append(f"the device's default sparsity is applied: {', '.join(densities)}")
-    if bits and bits != "none":
-        trace = quantize(trace, bits)
-    for density in densities:
-        trace = sparsify(trace, density)
+    trace, applied, warnings = _transformed(trace, device, quantization, sparsity)
     prepared = plan(trace, device, approximate_unmapped)
-    outcome = execute(prepared, device, launch, fidelity, progress)
-    record = RunRecord(
-        schema=RECORD_SCHEMA,
-        workload=trace.header.name,
+    options = {
+        "launch": launch,
+        "fidelity": fidelity,
+        **applied,
+        "approximate_unmapped": approximate_unmapped,
+    }
+    return _run(
+        prepared,
+        hardware,
+        device,
+        options,
+        progress,
         phase=trace.header.phase,
         sizes=dict(trace.header.sizes),
+        trace_digest=hashlib.sha256(trace_text(trace).encode()).hexdigest(),
+        tokens=_tokens(trace),
+        graphs=1 if "nodes" in trace.header.sizes else 0,
+        warnings=warnings,
+    )
+
+
+def simulate_work(
+    works: Sequence[Work],
+    hardware: Hardware,
+    name: str,
+    *,
+    launch: str = "queued",
+    fidelity: str = "fast",
+    progress: Progress | None = None,
+) -> Result:
+    """Run works one after another on a device whose caches are empty at first."""
+    _check(launch, fidelity)
+    device = platform(hardware)
+    options = {"launch": launch, "fidelity": fidelity}
+    return _run(
+        plan_work(works, device, name),
+        hardware,
+        device,
+        options,
+        progress,
+        phase="forward",
+        sizes={},
+        trace_digest=hashlib.sha256(name.encode()).hexdigest(),
+        tokens=0,
+        graphs=0,
+        warnings=(),
+    )
+
+
+def _run(
+    prepared: Plan,
+    hardware: Hardware,
+    device: Platform,
+    options: dict[str, Any],
+    progress: Progress | None,
+    *,
+    warnings: Sequence[str],
+    **about: Any,
+) -> Result:
+    outcome = execute(prepared, device, options["launch"], options["fidelity"], progress)
+    description = hardware.description
+    record = RunRecord(
+        schema=RECORD_SCHEMA,
+        workload=prepared.name,
         hardware=hardware.name,
-        hardware_digest=hardware.description.digest,
-        trace_digest=digest(trace),
-        options={
-            "launch": launch,
-            "fidelity": fidelity,
-            "quantize": bits or "none",
-            "sparsity": list(densities),
-            "approximate_unmapped": approximate_unmapped,
-        },
+        hardware_digest=description.digest,
+        options=options,
         kernels=outcome.kernels,
         host=outcome.host,
         latency_fs=outcome.latency_fs,
@@ -96,43 +133,67 @@ def simulate(
         components=[
             Component(part.name, part.instances, part.peak, part.unit) for part in device.parts()
         ],
-        tokens=_tokens(trace),
-        graphs=int(trace.header.sizes.get("graphs", 1 if "nodes" in trace.header.sizes else 0)),
         capacity_bytes=device.capacity_bytes,
         footprint_bytes=prepared.footprint_bytes,
         guesses=prepared.guesses,
         warnings=(*warnings, *prepared.warnings),
-        quality=", ".join(
-            f"{count} {quality}" for quality, count in hardware.description.qualities.items()
-        ),
+        quality=", ".join(f"{count} {mark}" for mark, count in description.qualities.items()),
         version=simulator.__version__,
         provenance=_provenance(hardware),
+        **about,
     )
     return Result(record)
 
 
-def digest(trace: Trace) -> str:
-    """SHA-256 of a trace's content."""
-    import hashlib
+def _check(launch: str, fidelity: str) -> None:
+    for option, value, choices in (
+        ("launch", launch, LAUNCHES),
+        ("fidelity", fidelity, FIDELITIES),
+    ):
+        if value not in choices:
+            raise OptionError(
+                f"unknown {option} '{value}'",
+                where=f"--{option}",
+                remedy=suggest(value, choices),
+            )
 
-    from simulator.trace.store import trace_text
 
-    return hashlib.sha256(trace_text(trace).encode()).hexdigest()
-
-
-def _check(value: str, choices: Sequence[str], option: str) -> None:
-    if value not in choices:
-        raise OptionError(
-            f"unknown {option} '{value}'", where=f"--{option}", remedy=suggest(value, choices)
-        )
+def _transformed(
+    trace: Trace, device: Platform, quantization: str | None, sparsity: Sequence[str]
+) -> tuple[Trace, dict[str, Any], tuple[str, ...]]:
+    """The trace after the user's transforms, or the device's where the user has none."""
+    warnings: list[str] = []
+    defaults = device.defaults
+    bits = quantization
+    densities: Mapping[str, float] = {}
+    trains = any(operator.phase in ("backward", "optimizer") for operator in trace.operators)
+    if bits is None and defaults.quantize and not trains:
+        bits = defaults.quantize
+        warnings.append(f"the device's default quantization {bits} is applied")
+    if not sparsity and not trains:
+        densities = defaults.sparsity
+    if bits is not None and bits != NO_QUANTIZATION:
+        trace = quantize(trace, bits)
+    for option in sparsity:
+        trace = sparsify(trace, option)
+    for pattern, density in sorted(densities.items()):
+        # A device names the layers of the models it was made for; others have none.
+        sparser = sparsify(trace, f"{pattern}={density}", strict=False)
+        if sparser.operators != trace.operators:
+            warnings.append(f"the device's default sparsity {pattern}={density} is applied")
+        trace = sparser
+    applied = {
+        "quantize": bits or NO_QUANTIZATION,
+        "sparsity": [*sparsity, *(f"{p}={d}" for p, d in sorted(densities.items()))],
+    }
+    return trace, applied, tuple(warnings)
 
 
 def _tokens(trace: Trace) -> int:
+    """Tokens a run makes (decode) or reads (prefill, training); images have none."""
     sizes = trace.header.sizes
     batch = sizes.get("batch", 1)
-    if trace.header.phase == "decode":
-        return batch
-    return batch * sizes.get("prompt", 0)
+    return batch if trace.header.phase == "decode" else batch * sizes.get("prompt", 0)
 
 
 def _provenance(hardware: Hardware) -> tuple[Provenance, ...]:

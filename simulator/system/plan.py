@@ -6,7 +6,7 @@ who waits for whom and computes each piece's bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from simulator.engine.platform import Limit, Platform
@@ -18,6 +18,8 @@ from simulator.trace.placement import Placement
 from simulator.trace.schema import Operator, Trace
 from simulator.trace.work import Elementwise, Gather, Operand, Scatter, Unmapped, View, Work
 from simulator.units import human
+
+ALIGNMENT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Item:
 class Plan:
     """All items in program order, and where their data lives."""
 
-    trace: Trace
+    name: str
     items: tuple[Item, ...]
     address: Callable[[Operand], int]
     footprint_bytes: int
@@ -72,8 +74,6 @@ def plan(trace: Trace, platform: Platform, approximate_unmapped: bool = False) -
             "or enlarge the memory (--set memory.organization.stacks=N)",
         )
     works = lower_all(trace)
-    warnings: list[str] = []
-    approximated = [False] * len(works)
     unknown: dict[str, int] = {}
     for index, work in enumerate(works):
         if isinstance(work, Unmapped):
@@ -87,13 +87,62 @@ def plan(trace: Trace, platform: Platform, approximate_unmapped: bool = False) -
                     "with --approximate-unmapped to count its memory traffic only",
                 )
             works[index] = as_traffic(work)
-            approximated[index] = True
-    warnings += [
+    warnings = tuple(
         f"'{name}' has no mapping: {count} of them count as memory traffic"
         for name, count in sorted(unknown.items())
-    ]
-    waits = dependencies(trace, works)
-    items = tuple(
+    )
+    items = _items(platform, trace.operators, works, dependencies(trace, works), unknown)
+
+    def address(operand: Operand) -> int:
+        return placement.address(operand.storage) + operand.offset
+
+    return Plan(
+        trace.header.name,
+        items,
+        address,
+        placement.peak_bytes,
+        (*trace.header.guesses, *_stand_ins(items)),
+        warnings,
+    )
+
+
+def plan_work(works: Sequence[Work], platform: Platform, name: str) -> Plan:
+    """Prepare works that come from no trace, one after another; each storage number is
+    placed after the ones before it."""
+    sizes: dict[int, int] = {}
+    for work in works:
+        for operand in (*work.reads, *work.writes):
+            end = operand.offset + max(operand.bytes, operand.span)
+            sizes[operand.storage] = max(sizes.get(operand.storage, 0), end)
+    addresses: dict[int, int] = {}
+    top = 0
+    for storage in sorted(sizes):
+        addresses[storage] = top
+        top += -(-sizes[storage] // ALIGNMENT) * ALIGNMENT
+    if top > platform.capacity_bytes:
+        raise CapacityError(
+            f"{name} needs {human(top, 'B')}, the device has {human(platform.capacity_bytes, 'B')}",
+            where=platform.name,
+            remedy="choose smaller extents",
+        )
+    operators = [Operator(i, work.kind, (), ()) for i, work in enumerate(works)]
+    waits = [() if not i else (i - 1,) for i in range(len(works))]
+    items = _items(platform, operators, works, waits, {})
+
+    def address(operand: Operand) -> int:
+        return addresses[operand.storage] + operand.offset
+
+    return Plan(name, items, address, top, tuple(_stand_ins(items)), ())
+
+
+def _items(
+    platform: Platform,
+    operators: Sequence[Operator],
+    works: Sequence[Work],
+    waits: Sequence[tuple[int, ...]],
+    unknown: Container[str],
+) -> tuple[Item, ...]:
+    return tuple(
         Item(
             index,
             operator,
@@ -101,23 +150,11 @@ def plan(trace: Trace, platform: Platform, approximate_unmapped: bool = False) -
             waits[index],
             state,
             _bound(platform, work, state),
-            approximated[index],
+            operator.name in unknown,
         )
         for index, (operator, work, state) in enumerate(
-            zip(trace.operators, works, warmth(works), strict=True)
+            zip(operators, works, warmth(works), strict=True)
         )
-    )
-
-    def address(operand: Operand) -> int:
-        return placement.address(operand.storage) + operand.offset
-
-    return Plan(
-        trace,
-        items,
-        address,
-        placement.peak_bytes,
-        (*trace.header.guesses, *_stand_ins(items)),
-        tuple(warnings),
     )
 
 

@@ -1,15 +1,16 @@
 """One run: host, streams and device over a plan, to a :class:`RunRecord`.
 
 The host dispatches operators in program order, eagerly (a cost per operator, so that
-small kernels can be dispatch-bound) or as one captured graph.  Each stream starts its
-kernels in order once their dependencies are met.  Host, streams and device are SimPy
-processes; time is integer femtoseconds.
+small kernels can be dispatch-bound) or as one captured graph; ``queued`` leaves the host
+out.  Each stream starts its kernels in order once their dependencies are met.  Host,
+streams and device are SimPy processes; time is integer femtoseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, fields
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from simulator.system.server import Job, Server
 from simulator.trace.work import Operand, Work
 
 FEMTO = 10**15
-LAUNCHES = ("eager", "graph")
+LAUNCHES = ("eager", "graph", "queued")
 FIDELITIES = ("fast", "exact")
 
 Progress = Callable[[int, int], None]
@@ -74,7 +75,7 @@ class _Run:
         device = Device(platform.assemble(exact))
         cache_bytes = platform.cache_bytes if platform.cache else 0
         self.concurrent = len(plan.streams) > 1
-        self.gap_fs = round(platform.gap_s(launch) * FEMTO)
+        self.gap_fs = round(platform.gap_s("eager" if launch == "eager" else "graph") * FEMTO)
         self.server = Server(
             self.env,
             device,
@@ -144,7 +145,8 @@ class _Run:
                     yield self.done[waited]
             if not item.is_host_only:
                 yield env.timeout(self.gap_fs)
-                job = Job(item.work, item.warmth, self._key(item), env.event())
+                bound_fs = 0 if item.approximated else int(item.bound.seconds * FEMTO)
+                job = Job(item.work, bound_fs, self._key(item), env.event())
                 self.jobs[item.index] = job
                 if self.concurrent:
                     yield from self.server.run_shared(job)
@@ -314,11 +316,11 @@ def _union(spans: list[tuple[int, int]]) -> int:
 
 def _likeness(work: Work) -> Hashable:
     """Everything about a work that a machine can notice, addresses apart."""
-    shape: list[Hashable] = [type(work)]
+    shape: list[Hashable] = [work.kind]
     for field in fields(work):
         value = getattr(work, field.name)
         if isinstance(value, np.ndarray):
-            shape.append((value.shape, hash(value.tobytes())))
+            shape.append((value.shape, sha256(value.tobytes()).digest()))
         elif field.name in ("reads", "writes"):
             shape.append(tuple(_operand_likeness(operand) for operand in value))
         else:

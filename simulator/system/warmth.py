@@ -45,6 +45,7 @@ class Warmth:
 def warmth(works: Sequence[Work]) -> list[Warmth]:
     """One entry per work, in program order."""
     touched: dict[int, _Ranges] = {}
+    scattered: dict[int, int] = {}
     last_use: dict[int, tuple[int, bool]] = {}
     clock = 0
     found = []
@@ -54,13 +55,17 @@ def warmth(works: Sequence[Work]) -> list[Warmth]:
             if operand.bytes:
                 ranges = touched.setdefault(operand.storage, _Ranges())
                 new = ranges.add(operand.offset, operand.offset + _extent(operand))
-                fresh += min(operand.bytes, new)
+                fresh += max(0, min(operand.bytes, new) - scattered.pop(operand.storage, 0))
         distances, dirty = [], []
         for operand in (*work.reads, *work.writes):
             use = last_use.get(operand.storage)
             distances.append(NEVER if use is None else clock - use[0])
             dirty.append(use is not None and use[1])
         for operand in work.writes:
+            if operand.span > operand.bytes:
+                # A token appended to every head of a cache spans the cache but is not the cache.
+                scattered[operand.storage] = scattered.get(operand.storage, 0) + operand.bytes
+                continue
             ranges = touched.setdefault(operand.storage, _Ranges())
             ranges.add(operand.offset, operand.offset + _extent(operand))
         clock += work.bytes_read + work.bytes_written

@@ -1,0 +1,75 @@
+"""``accsim run``: replay a workload on a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.commands._options import (
+    Approximate,
+    AsJson,
+    Batch,
+    Context,
+    Device,
+    Fidelity,
+    Launch,
+    Overrides,
+    Phase,
+    Prompt,
+    Quantize,
+    Sparsity,
+    progress,
+    sizes,
+)
+
+app = typer.Typer(help="Replay a workload on a device: time, energy, utilization.")
+
+
+@app.command()
+def run(
+    workload: Annotated[str, typer.Argument(help="Recorded trace by name, or a trace file.")],
+    hw: Device,
+    phase: Phase = None,
+    batch: Batch = None,
+    prompt: Prompt = None,
+    context: Context = None,
+    set_: Overrides = None,
+    launch: Launch = "graph",
+    fidelity: Fidelity = "fast",
+    quantize: Quantize = None,
+    sparsity: Sparsity = None,
+    approximate_unmapped: Approximate = False,
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for result.json, operators.csv, timeline.json, report.html."),
+    ] = None,
+) -> None:
+    """Replay a workload on a device and say where time and energy go."""
+    from simulator import api
+
+    hardware = api.load_hardware(hw, set_ or ())
+    trace = api.load_trace(workload, sizes(batch, prompt, context), phase=phase)
+    with progress(f"{trace.header.name} on {hardware.name}") as update:
+        result = api.simulate(
+            trace,
+            hardware,
+            launch=launch,
+            fidelity=fidelity,
+            quantization=quantize,
+            sparsity=sparsity or (),
+            approximate_unmapped=approximate_unmapped,
+            progress=update,
+        )
+    if out is not None:
+        result.save(out)
+    if as_json:
+        print(result.dumps(), end="")
+        return
+    from simulator.results.console import print_summary
+
+    print_summary(result)
+    if out is not None:
+        typer.echo(f"report: {out / 'report.html'}")
