@@ -6,6 +6,7 @@ is wrong (one line on stderr, nothing left behind), 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import os
 import pkgutil
 import sys
@@ -124,6 +125,8 @@ def _fail(message: str) -> int:
 
 def script() -> None:
     """Console entry point."""
+    # Start-up makes many objects that stay; looking through them for garbage is a tenth of it.
+    gc.set_threshold(200_000, 20, 20)
     sys.exit(main())
 
 
