@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine import layout
+from simulator.engine import layout, stall
 from simulator.engine.assembly import Assembly
 from simulator.engine.core import advance
 from simulator.engine.layout import Machine
 from simulator.engine.program import Kernel, assemble
 from simulator.engine.queue import push
+from simulator.engine.stall import Launched
+from simulator.errors import suggest
 from simulator.memory import cache as cache_state
 from simulator.memory import dram as dram_state
 
@@ -83,7 +85,7 @@ class Device:
     def __init__(self, assembly: Assembly, **pools: int) -> None:
         self.machine: Machine
         self.machine, self.names = assembly.build(**pools)
-        self._active = 0
+        self._running: dict[int, Launched] = {}
         self._used = dict.fromkeys(("task", "program", "operation", "pattern", "index"), 0)
 
     @property
@@ -94,18 +96,16 @@ class Device:
     def events(self) -> int:
         return int(self.machine.header[layout.H_EVENTS])
 
-    def launch(
-        self, kernel: Kernel, at: int, check: int = 0, skip: tuple[int, int] = (0, 0)
-    ) -> int:
+    def launch(self, kernel: Kernel, at: int, check: int = 0) -> int:
         """Start a kernel at time ``at``; returns its handle.
 
-        ``check`` makes :meth:`advance` return every so many finished tasks.  ``skip`` leaves
-        out the tasks from its first to before its second number.
+        ``check`` makes :meth:`advance` return every so many finished tasks.
         """
-        if self._active == 0:
+        if not self._running:
             self._used = dict.fromkeys(self._used, 0)
         used = self._used
         names = self.names
+        _validate(kernel, names.resources[kernel.agents])
         tables = assemble(
             kernel.programs,
             names.local[kernel.agents],
@@ -118,6 +118,7 @@ class Device:
         tasks[:, : kernel.tasks.shape[1]] = kernel.tasks
         tasks[:, 0] += used["program"]
         first_task = used["task"]
+        launched = Launched(kernel, used["program"])
         self._append("task", tasks)
         self._append("program", tables.program)
         self._append("operation", tables.operation)
@@ -131,18 +132,12 @@ class Device:
         )
         if not len(free):
             self._resize("kernel", 2 * len(rows))
-            return self._start(kernel, len(rows), first_task, at, check, skip)
-        return self._start(kernel, int(free[0]), first_task, at, check, skip)
+        handle = int(free[0]) if len(free) else len(rows)
+        self._start(kernel, handle, first_task, at, check)
+        self._running[handle] = launched
+        return handle
 
-    def _start(
-        self,
-        kernel: Kernel,
-        handle: int,
-        first_task: int,
-        at: int,
-        check: int,
-        skip: tuple[int, int],
-    ) -> int:
+    def _start(self, kernel: Kernel, handle: int, first_task: int, at: int, check: int) -> None:
         row = self.machine.kernel[handle]
         row[:] = 0
         row[layout.J_CLASS] = self.names.classes[kernel.agents]
@@ -152,14 +147,10 @@ class Device:
         row[layout.J_INTERVAL] = kernel.interval
         row[layout.J_CHECK] = check
         row[layout.J_WAIT_HEAD] = -1
-        if skip[1] > skip[0]:
-            row[layout.J_SKIP_FROM], row[layout.J_SKIP_TO] = skip
         for number, resource in enumerate(self.names.resources[kernel.agents]):
             row[layout.J_NEED_0 + number] = kernel.needs.get(resource, 0)
-        self._active += 1
         self.machine.header[layout.H_RUNNING] += 1
         push(self.machine.header, self.machine.heap, max(at, self.now), layout.E_KERNEL, handle)
-        return handle
 
     def skip(self, handle: int, first: int, stop: int) -> None:
         """Leave out tasks ``first`` to before ``stop`` of a running kernel (none of them
@@ -176,14 +167,17 @@ class Device:
         self.machine.kernel[handle, layout.J_CHECK] = 0
 
     def advance(self, until: int) -> Outcome:
-        """Play up to ``until`` or the next completion, whichever is first."""
+        """Play up to ``until`` or the next completion, whichever is first. A machine that
+        stands still while kernels run is a faulty program: RuntimeError says where."""
         code = int(advance(self.machine, until))
         if code == layout.FAILED:
             table = _TABLE_FULL[int(self.machine.header[layout.H_ERROR])]
             raise RuntimeError(f"the machine's table of {table} is full")
+        if code == layout.IDLE and self._running:
+            raise RuntimeError(stall.reason(self.machine, self.names, self._running))
         handle = int(self.machine.header[layout.H_STOPPED_KERNEL])
         if code == layout.FINISHED:
-            self._active -= 1
+            del self._running[handle]
         return Outcome(_REASONS[code], handle, self.now)
 
     def kernel_row(self, handle: int) -> np.ndarray:
@@ -229,3 +223,20 @@ class Device:
         new[: len(old)] = old
         replaced: dict[str, Any] = {table: new}
         self.machine = self.machine._replace(**replaced)
+
+
+def _validate(kernel: Kernel, resources: tuple[str, ...]) -> None:
+    """Refuse what the core would play as something else, or never end."""
+    if not kernel.count:
+        raise ValueError(f"kernel '{kernel.name}' has no tasks; leave it out")
+    if not 0 <= kernel.tasks[:, 0].min() <= kernel.tasks[:, 0].max() < len(kernel.programs):
+        raise ValueError(
+            f"kernel '{kernel.name}': a task names a program other than 0 to "
+            f"{len(kernel.programs) - 1}"
+        )
+    for resource in kernel.needs:
+        if resource not in resources:
+            raise ValueError(
+                f"kernel '{kernel.name}' needs '{resource}', which no '{kernel.agents}' has; "
+                f"{suggest(resource, resources)}"
+            )
