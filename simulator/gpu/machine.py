@@ -24,8 +24,9 @@ from simulator.memory.channel import timing_row
 
 FEMTO = 10**15
 PIPE_UNITS_PER_CLOCK = 16
-FAST_LOOKAHEAD_FS = 100 * 10**6
-"""How far ahead one thread block books a port before others get their turn (100 ns)."""
+FAST_LOOKAHEAD_FS = 10 * 10**6
+"""How far ahead one thread block books a port before others get their turn (10 ns): five
+times as far saves a tenth of the time and slows streams of many blocks by 3 %."""
 
 
 def clocks_fs(spec: GpuSpec, clocks: float) -> int:

@@ -55,6 +55,10 @@ def attention(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Ke
     return (_tiled(spec, work, address, "attention"),)
 
 
+def _end(operand: Operand, address: Addresses) -> int:
+    return address(operand) + max(operand.span, operand.bytes)
+
+
 def _head_stride(operand: Operand, heads: int) -> int:
     """Bytes from one head's first position to the next one's: a slice of a longer cache
     keeps the cache's stride."""
@@ -105,8 +109,8 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
     # Backward recomputes the scores and adds dV, dP, dQ, dK.
     first, second = (1, 1) if not work.backward else (2, 3)
     load_q = _rows("read", "load", q_row, 0, inner=Coordinate(4))
-    load_k = _rows("read", "load", KEY_TILE * k_row, 1)
-    load_v = _rows("read", "load", KEY_TILE * v_row, 2)
+    load_k = _rows("read", "load", KEY_TILE * k_row, 1, limit=_end(k, address))
+    load_v = _rows("read", "load", KEY_TILE * v_row, 2, limit=_end(v, address))
     threads = [
         (
             start(spec),
@@ -187,7 +191,12 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
 
 
 def _rows(
-    kind: str, path: str, chunk: int, coordinate: int, inner: int | Coordinate = 1
+    kind: str,
+    path: str,
+    chunk: int,
+    coordinate: int,
+    inner: int | Coordinate = 1,
+    limit: int = 0,
 ) -> Pattern:
     """Consecutive chunks from the address in a coordinate, one (or ``inner``) per step."""
     coordinates = [0] * 6
@@ -200,6 +209,7 @@ def _rows(
         loops=(chunk,),
         inner=inner,
         inner_stride=chunk,
+        limit=limit,
     )
 
 
@@ -239,6 +249,8 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
         base=spec.capacity_bytes if split > 1 else address(work.writes[0]),
         coordinates=(0, 0, 0, 0, out_bytes),
     )
+    load_k = _rows("read", "load", key_tile * k_row, 1, limit=_end(k, address))
+    load_v = _rows("read", "load", key_tile * v_row, 2, limit=_end(v, address))
     threads = (
         (
             start(spec),
@@ -247,8 +259,8 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
                 Coordinate(3),
                 (
                     Wait("empty"),
-                    Access(_rows("read", "load", key_tile * k_row, 1), "full"),
-                    Access(_rows("read", "load", key_tile * v_row, 2), "full"),
+                    Access(load_k, "full"),
+                    Access(load_v, "full"),
                 ),
             ),
         ),

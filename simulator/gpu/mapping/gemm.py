@@ -4,7 +4,8 @@ A thread block owns a tile of C.  Its copy thread fills a ring of stages with sl
 A and B along K; its matrix thread consumes them and stores the tile at the end, after
 the last product, as library kernels do.  Operands are addressed in blocks of
 :data:`BLOCK_ROWS` rows by one K-step, which keeps bytes and reuse exact and
-approximates the order in which rows reach DRAM.
+approximates the order in which rows reach DRAM.  Pruned weights save traffic, not
+products: no pipe that skips them is described.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from simulator.engine.program import (
 from simulator.gpu.mapping import tiles
 from simulator.gpu.mapping.rates import matrix_type, matrix_units
 from simulator.gpu.mapping.streams import elementwise, start
-from simulator.gpu.mapping.tiles import LINE_BYTES, Problem, Tile
+from simulator.gpu.mapping.tiles import Problem, Tile
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Elementwise, Gemm, GroupedGemm, Operand, Work
 
@@ -66,6 +67,9 @@ class Launch:
     """Bytes of an element of the output."""
     elements: int
     """Elements of C in all products."""
+    end_a: int
+    """Byte address where A ends; edge tiles load nothing beyond it."""
+    end_b: int
 
     @property
     def steps(self) -> int:
@@ -75,7 +79,8 @@ class Launch:
     def step_bytes(self, element_bytes: float) -> int:
         """Bytes along K that one step covers in one row of an operand."""
         widest = max(self.problem.a_bytes, self.problem.b_bytes)
-        return max(32, math.ceil(self.tile.k_bytes * element_bytes / widest))
+        step = math.ceil(self.tile.k_bytes * element_bytes / widest)
+        return min(step, _row_bytes(self.problem.k, element_bytes))
 
     @property
     def step_a(self) -> int:
@@ -107,7 +112,7 @@ def gemm(spec: GpuSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
         a.bits / 8 * kept[0],
         b.bits / 8 * kept[1],
         c.bits / 8,
-        _peak(spec, work) / work.density,
+        _peak(spec, work),
     )
     tile = tiles.choose(spec, problem)
     split = tile.split > 1
@@ -118,6 +123,8 @@ def gemm(spec: GpuSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
         spec.capacity_bytes if split else address(c),
         4 if split else max(1, c.bits // 8),
         work.batch * m * n,
+        _end(a, address),
+        _end(b, address),
     )
     strides = [
         0 if is_shared else operand.bytes // work.batch
@@ -145,11 +152,12 @@ def grouped_gemm(spec: GpuSpec, work: GroupedGemm, address: Addresses) -> Sequen
         work.n,
         work.k,
         a.bits / 8,
-        b.bits / 8,
+        b.bits / 8 * work.density,
         c.bits / 8,
         _peak(spec, work),
     )
     tile = tiles.choose(spec, problem, may_split=False)
+    expert_bytes = b.bytes // busy  # B counts the experts in use
     launch = Launch(
         problem,
         tile,
@@ -157,8 +165,9 @@ def grouped_gemm(spec: GpuSpec, work: GroupedGemm, address: Addresses) -> Sequen
         address(c),
         max(1, c.bits // 8),
         total * work.n,
+        _end(a, address),
+        address(b) + expert_bytes * len(work.rows),
     )
-    expert_bytes = b.bytes // len(work.rows)
     firsts = np.concatenate([[0], np.cumsum(work.rows)])
     matrices = [
         Matrix(
@@ -180,7 +189,11 @@ def _peak(spec: GpuSpec, work: Work) -> float:
 
 
 def _row_bytes(k: int, element_bytes: float) -> int:
-    return max(1, math.ceil(k * element_bytes / LINE_BYTES)) * LINE_BYTES
+    return max(1, math.ceil(k * element_bytes))
+
+
+def _end(operand: Operand, address: Addresses) -> int:
+    return address(operand) + max(operand.span, operand.bytes)
 
 
 def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix]) -> Kernel:
@@ -200,6 +213,7 @@ def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix
         loops=(launch.step_a * BLOCK_ROWS,),
         inner=Coordinate(4),
         inner_stride=pitch_a,
+        limit=launch.end_a,
     )
     programs = []
     for columns in (tile.n, last):
@@ -211,6 +225,7 @@ def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix
             loops=(launch.step_b * BLOCK_ROWS,),
             inner=math.ceil(columns / BLOCK_ROWS),
             inner_stride=pitch_b,
+            limit=launch.end_b,
         )
         store = Pattern(
             "write",

@@ -23,7 +23,13 @@ from simulator.engine.program import (
     Wait,
 )
 from simulator.gpu.mapping.rates import vector_units
-from simulator.gpu.mapping.streams import MAX_TASKS, PIECE_BYTES, block_needs, start
+from simulator.gpu.mapping.streams import (
+    MAX_TASKS,
+    PIECE_BYTES,
+    SECTOR_BYTES,
+    block_needs,
+    start,
+)
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Gather, Operand, Scatter, SparseDense
 
@@ -37,26 +43,44 @@ def _numbers(index: np.ndarray | None, count: int, table_rows: int) -> np.ndarra
     return generator.integers(0, max(table_rows, 1), count, dtype=np.int64)
 
 
-def _pieces(rows: int, row_bytes: int) -> np.ndarray:
+def _per_task(rows: int, row_bytes: int) -> int:
+    """Rows of one thread block."""
+    return max(1, PIECE_BYTES // max(row_bytes, 1), -(-rows // MAX_TASKS))
+
+
+def _pieces(rows: int, per_task: int) -> np.ndarray:
     """(first row, rows) of each thread block."""
-    per_task = max(1, PIECE_BYTES // max(row_bytes, 1), -(-rows // MAX_TASKS))
     first = np.arange(0, rows, per_task, dtype=np.int64)
     return np.column_stack([np.zeros_like(first), first, np.minimum(rows - first, per_task)])
 
 
-def _span(kind: str, operand: Operand, address: Addresses, rows: int) -> Pattern:
-    """The part of a dense operand that belongs to a block's rows."""
+def _piece(kind: str, operand: Operand, address: Addresses, rows: int, per_task: int) -> Pattern:
+    """The part of a dense operand that belongs to a block's rows; they lie side by side."""
     base = address(operand)
-    per_row = max(1, operand.bytes // max(rows, 1))
+    per_row = -(-operand.bytes // max(rows, 1))
     return Pattern(
         kind,
         "store" if kind == "write" else "load",
-        chunk=per_row,
+        chunk=per_row * per_task,
         base=base,
         coordinates=(per_row,),
-        inner=Coordinate(1),
-        inner_stride=per_row,
         limit=base + operand.bytes,
+    )
+
+
+def _indexed(
+    kind: str, operand: Operand, address: Addresses, row_bytes: int, numbers: np.ndarray
+) -> Pattern:
+    """The rows whose numbers stand at a block's place in the index."""
+    return Pattern(
+        kind,
+        "load" if kind == "read" else "store",
+        chunk=row_bytes,
+        base=address(operand),
+        coordinates=(1,),
+        inner=Coordinate(1),
+        inner_stride=row_bytes,
+        index=numbers,
     )
 
 
@@ -64,110 +88,113 @@ def gather(spec: GpuSpec, work: Gather, address: Addresses) -> Sequence[Kernel]:
     """Copy rows of a table to consecutive rows."""
     if not work.rows or not work.row_bytes:
         return ()
-    table = work.reads[0]
     numbers = _numbers(work.index, work.rows, work.table_rows)
-    fetch = Pattern(
-        "read",
-        "load",
-        chunk=work.row_bytes,
-        base=address(table),
-        coordinates=(1,),
-        inner=Coordinate(1),
-        inner_stride=work.row_bytes,
-        index=numbers,
-    )
+    per_task = _per_task(work.rows, work.row_bytes)
+    fetch = _indexed("read", work.reads[0], address, work.row_bytes, numbers)
     steps: list[Step] = [start(spec)]
-    steps += [Access(_span("read", operand, address, work.rows)) for operand in work.reads[1:2]]
+    steps += [
+        Access(_piece("read", operand, address, work.rows, per_task))
+        for operand in work.reads[1:2]
+        if operand.bytes
+    ]
     steps.append(Access(fetch))
-    steps += [Access(_span("write", operand, address, work.rows)) for operand in work.writes[:1]]
-    tasks = _pieces(work.rows, work.row_bytes)
-    return (Kernel("gather", "sm", (Program((tuple(steps),)),), tasks, block_needs()),)
+    steps += [
+        Access(_piece("write", operand, address, work.rows, per_task))
+        for operand in work.writes[:1]
+    ]
+    program = Program((tuple(steps),))
+    tasks = _pieces(work.rows, per_task)
+    alike = work.index is None
+    return (Kernel("gather", "sm", (program,), tasks, block_needs(), alike=alike),)
 
 
 def scatter(spec: GpuSpec, work: Scatter, address: Addresses) -> Sequence[Kernel]:
     """Write or atomically add consecutive rows to rows of a table."""
     if not work.rows or not work.row_bytes:
         return ()
-    target = work.writes[0]
     numbers = _numbers(work.index, work.rows, work.table_rows)
-    combine = Pattern(
-        "atomic" if work.atomic else "write",
-        "store",
-        chunk=work.row_bytes,
-        base=address(target),
-        coordinates=(1,),
-        inner=Coordinate(1),
-        inner_stride=work.row_bytes,
-        index=numbers,
-    )
+    per_task = _per_task(work.rows, work.row_bytes)
+    kind = "atomic" if work.atomic else "write"
+    combine = _indexed(kind, work.writes[0], address, work.row_bytes, numbers)
     sources = [operand for operand in work.reads if operand.bytes][:2]
     steps: list[Step] = [start(spec)]
     steps += [
-        Access(_span("read", operand, address, work.rows), token="loaded") for operand in sources
+        Access(_piece("read", operand, address, work.rows, per_task), token="loaded")
+        for operand in sources
     ]
     if sources:
         steps.append(Wait("loaded", len(sources)))
     steps.append(Access(combine))
-    tasks = _pieces(work.rows, work.row_bytes)
     program = Program((tuple(steps),), {"loaded": 0})
-    return (Kernel("scatter", "sm", (program,), tasks, block_needs()),)
+    tasks = _pieces(work.rows, per_task)
+    alike = work.index is None
+    return (Kernel("scatter", "sm", (program,), tasks, block_needs(), alike=alike),)
 
 
 def sparse_dense(spec: GpuSpec, work: SparseDense, address: Addresses) -> Sequence[Kernel]:
-    """CSR times dense: blocks of about equal nonzeros, neighbours gathered row by row."""
+    """CSR times dense: blocks of about equal nonzeros, neighbours gathered row by row.
+
+    A block's coordinates are its first nonzero, nonzeros, first row, rows, and sectors of
+    each operand that has an entry per nonzero.
+    """
     if not work.rows or not work.nonzeros:
         return ()
-    dense = work.reads[0]
     columns = _numbers(work.indices, work.nonzeros, work.columns)
     if work.indptr is not None:
         indptr = np.ascontiguousarray(work.indptr, dtype=np.int64)
     else:
         indptr = np.arange(work.rows + 1, dtype=np.int64) * work.nonzeros // work.rows
-    per_task = max(1, PIECE_BYTES // max(work.row_bytes, 1), -(-work.nonzeros // MAX_TASKS))
     # Cut rows so that each block has about the same number of neighbours to visit.
+    per_task = _per_task(work.nonzeros, work.row_bytes)
     wanted = np.arange(0, work.nonzeros, per_task, dtype=np.int64)
     first = np.unique(np.searchsorted(indptr, wanted, side="right") - 1)
+    first[0] = 0
     stop = np.append(first[1:], work.rows)
-    tasks = np.column_stack(
-        [
-            np.zeros_like(first),
-            indptr[first],
-            indptr[stop] - indptr[first],
-            first,
-            stop - first,
-        ]
-    )
-    fetch = Pattern(
-        "read",
-        "load",
-        chunk=work.row_bytes,
-        base=address(dense),
-        coordinates=(1,),
-        inner=Coordinate(1),
-        inner_stride=work.row_bytes,
-        index=columns,
-    )
+    count = indptr[stop] - indptr[first]
+    tasks = np.column_stack([np.zeros_like(first), indptr[first], count, first, stop - first])
     steps: list[Step] = [start(spec)]
-    for operand in work.reads[1:]:
-        per_row = operand.bytes // max(work.nonzeros, 1)
-        if per_row:
-            steps.append(Access(_span("read", operand, address, work.nonzeros)))
-    steps.append(Access(fetch))
-    steps.append(Compute("vector", Coordinate(1, vector_units(spec, 2 * work.width))))
-    out = work.writes[0]
-    base = address(out)
-    row = out.bytes // work.rows
-    steps.append(
-        Access(
-            Pattern(
-                "write",
-                "store",
-                chunk=max(row, 1),
-                base=base,
-                coordinates=(0, 0, row),
-                inner=Coordinate(3),
-                inner_stride=row,
+    pointers, *entries = work.reads[1:] or (None,)
+    if pointers is not None and pointers.bytes:
+        steps.append(Access(_rows("read", pointers, address, work.rows)))
+    for operand in entries[:2]:
+        if not operand.bytes:
+            continue
+        each = -(-operand.bytes // work.nonzeros)
+        tasks = np.column_stack([tasks, -(-count * each // SECTOR_BYTES)])
+        base = address(operand)
+        steps.append(
+            Access(
+                Pattern(
+                    "read",
+                    "load",
+                    chunk=SECTOR_BYTES,
+                    base=base,
+                    coordinates=(each,),
+                    inner=Coordinate(tasks.shape[1] - 2),
+                    inner_stride=SECTOR_BYTES,
+                    limit=base + operand.bytes,
+                )
             )
         )
+    steps.append(Access(_indexed("read", work.reads[0], address, work.row_bytes, columns)))
+    steps.append(Compute("vector", Coordinate(1, vector_units(spec, 2 * work.width))))
+    steps.append(Access(_rows("write", work.writes[0], address, work.rows)))
+    program = Program((tuple(steps),))
+    alike = work.indices is None
+    return (Kernel("sparse-dense", "sm", (program,), tasks, block_needs(), alike=alike),)
+
+
+def _rows(kind: str, operand: Operand, address: Addresses, rows: int) -> Pattern:
+    """The rows of a dense operand that belong to a block of a sparse product."""
+    base = address(operand)
+    per_row = max(1, operand.bytes // rows)
+    return Pattern(
+        kind,
+        "store" if kind == "write" else "load",
+        chunk=per_row,
+        base=base,
+        coordinates=(0, 0, per_row),
+        inner=Coordinate(3),
+        inner_stride=per_row,
+        limit=base + operand.bytes,
     )
-    return (Kernel("sparse-dense", "sm", (Program((tuple(steps),)),), tasks, block_needs()),)

@@ -153,23 +153,30 @@ def _walk(
 
 
 def _multi_tensor(spec: GpuSpec, work: Work, address: Addresses) -> Kernel:
-    """Whole pieces and tails of many tensors; coordinates are address and sectors."""
+    """Whole pieces and tails of many tensors; coordinates are address and sectors. Reads
+    and writes alternate in proportion, so that every stretch of blocks has the same mix."""
     total = work.bytes_read + work.bytes_written
     piece = max(1, -(-total // (MAX_TASKS * PIECE_BYTES))) * PIECE_BYTES
     rows: list[np.ndarray] = []
+    places: list[np.ndarray] = []
     for writes, operands in enumerate((work.reads, work.writes)):
+        side: list[np.ndarray] = []
         for operand in operands:
             base = address(operand)
             whole, rest = divmod(operand.bytes, piece)
             starts = base + piece * np.arange(whole, dtype=np.int64)
-            rows.append(
+            side.append(
                 np.column_stack(
                     [np.full(whole, 2 * writes), starts, np.zeros(whole, dtype=np.int64)]
                 )
             )
             if rest:
-                rows.append(np.array([[2 * writes + 1, base + whole * piece, -(-rest // 32)]]))
-    tasks = np.concatenate(rows).astype(np.int64)
+                side.append(np.array([[2 * writes + 1, base + whole * piece, -(-rest // 32)]]))
+        if side:
+            rows.append(np.concatenate(side))
+            places.append(np.linspace(0, 1, len(rows[-1])))
+    order = np.argsort(np.concatenate(places), kind="stable")
+    tasks = np.concatenate(rows).astype(np.int64)[order]
     operations = work.operations
     reading = int((tasks[:, 0] < 2).sum()) or 1
     compute: list[Step] = []

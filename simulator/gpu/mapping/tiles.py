@@ -19,6 +19,7 @@ TILE_M = (16, 32, 64, 128, 256)
 TILE_N = (16, 32, 64, 128, 256)
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LINE_BYTES = 128
+SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
 """Bytes per K-step of streaming kernels: the longest that divides a row."""
 MIN_SPLIT_K_BYTES = 512
@@ -62,9 +63,10 @@ class Problem:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes along K of the wider operand, whole lines."""
+        """Bytes along K of the wider operand: whole lines, or sectors if shorter than one."""
         row = self.k * max(self.a_bytes, self.b_bytes)
-        return max(1, math.ceil(row / LINE_BYTES)) * LINE_BYTES
+        unit = LINE_BYTES if row > LINE_BYTES else SECTOR_BYTES
+        return max(1, math.ceil(row / unit)) * unit
 
 
 def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
@@ -83,7 +85,9 @@ def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[
     sm = spec.chip.sm
     streaming = problem.m <= STREAM_ROWS
     row = problem.row_bytes
-    k_bytes = next(step for step in K_STEPS if row % step == 0) if streaming else LINE_BYTES
+    k_bytes = min(LINE_BYTES, row)
+    if streaming:
+        k_bytes = next((step for step in K_STEPS if row % step == 0), k_bytes)
     found = []
     for m in (STREAM_ROWS,) if streaming else TILE_M:
         if m > 16 and m >= 2 * problem.m:
@@ -141,7 +145,7 @@ def _estimate(spec: GpuSpec, problem: Problem, tile: Tile) -> float:
     stored = busiest * c_tile / (sm.store_bytes_per_clk * chip.clock)
     waves = math.ceil(busiest / per_sm)
     overlapped = (busiest * products, busiest * port, busiest * alone, traffic, memory)
-    time = math.hypot(*(part * part for part in overlapped)) ** 0.5
+    time = math.sqrt(math.hypot(*(part * part for part in overlapped)))
     time += stored / max(1, waves) + waves * (sm.block_start + latency)
     if tile.split > 1:
         partial = problem.batch * problem.m * problem.n * 4 * tile.split
