@@ -70,9 +70,9 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     folded = word.casefold()
     if not folded:
         return None
-    completions = sorted(name for name in by_folded if name.startswith(folded))
+    completions = sorted((len(name), name) for name in by_folded if name.startswith(folded))
     if completions:
-        return by_folded[completions[0]]
+        return by_folded[completions[0][1]]
     found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.5)
     return by_folded[found[0]] if found else None
 

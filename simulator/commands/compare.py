@@ -85,5 +85,5 @@ def compare(
         from simulator.results.console import print_comparison
 
         print_comparison(comparison)
-    for error in left_out:
-        typer.echo(f"accsim: left out: {error}", err=True)
+    for reason in left_out:
+        typer.echo(f"accsim: left out: {reason}", err=True)

@@ -38,8 +38,14 @@ def catalogue(kind: str | None = None) -> list[Entry]:
     ]
 
 
-def find(name_or_path: str, kind: str | None = None, relative_to: Path | None = None) -> Path:
-    """The file a name or a path means; names are looked up in the catalogue."""
+def find(
+    name_or_path: str,
+    kind: str | None = None,
+    relative_to: Path | None = None,
+    where: str | None = None,
+) -> Path:
+    """The file a name or a path means; names are looked up in the catalogue. ``where`` is
+    the file and key that mention it, if a file does."""
     if looks_like_path(name_or_path):
         path = Path(name_or_path).expanduser()
         return (relative_to / path) if relative_to is not None else path
@@ -50,6 +56,7 @@ def find(name_or_path: str, kind: str | None = None, relative_to: Path | None = 
     what = f"{kind} description" if kind else "hardware"
     raise HardwareError(
         f"unknown {what} '{name_or_path}'",
+        where=where,
         remedy=suggest(
             name_or_path,
             [entry.name for entry in entries],

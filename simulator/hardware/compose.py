@@ -53,7 +53,9 @@ class Composer:
         parent = tree.pop("extends", None)
         if parent is None:
             return tree
-        base_path = find(_text(parent, "extends"), relative_to=path.parent)
+        base_path = find(
+            _text(parent, "extends"), relative_to=path.parent, where=f"{path}: extends"
+        )
         with self._reading(base_path):
             return merge(self._extended(base_path), tree)
 
@@ -67,7 +69,8 @@ class Composer:
             if use is None:
                 continue
             name = _text(use, key)
-            target = find(name, kind, relative_to=_folder(use, path))
+            source = use.provenance.file or path
+            target = find(name, kind, relative_to=_folder(use, path), where=f"{source}: {key}")
             with self._reading(target):
                 referred = self._extended(target)
                 self._resolve_references(referred, target)

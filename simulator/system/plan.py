@@ -160,7 +160,8 @@ def _items(
 
 def as_traffic(work: Work) -> Elementwise:
     """The memory traffic of a work without its computation."""
-    return Elementwise(work.reads, work.writes, elements=0)
+    elements = max((8 * one.bytes // one.bits for one in (*work.reads, *work.writes)), default=0)
+    return Elementwise(work.reads, work.writes, elements=elements, vector_per_element=0)
 
 
 def _bound(platform: Platform, work: Work, state: Warmth) -> Limit:

@@ -7,7 +7,7 @@ sparse products are seeded and uniform.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -132,7 +132,8 @@ def _elementwise(a: Arguments) -> Work:
 def _copy(a: Arguments) -> Work:
     size = a.number("bytes")
     new = _Operands()
-    return Elementwise((new(size, "uint8"),), (new(size, "uint8"),), elements=0)
+    reads, writes = (new(size, "uint8"),), (new(size, "uint8"),)
+    return Elementwise(reads, writes, elements=size, vector_per_element=0)
 
 
 def _rows(passes: int, vector: int, special: int, keeps: bool) -> Callable[[Arguments], Work]:
@@ -161,12 +162,19 @@ def _indices(count: int, rows: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, rows, count, dtype=np.int64)
 
 
+def _sparse(table: Operand, index: np.ndarray, row_bytes: int) -> Operand:
+    """A table of which only the rows in ``index`` are touched."""
+    return replace(table, bytes=int(np.unique(index).size) * row_bytes, span=table.bytes)
+
+
 def _indexed(kind: type[Gather] | type[Scatter]) -> Callable[[Arguments], Work]:
     def build(a: Arguments) -> Work:
         rows, row_bytes = a.number("rows"), a.number("row_bytes", 512)
         table_rows = a.number("table_rows")
+        index = _indices(rows, table_rows)
         new = _Operands()
-        table, dense = new(table_rows * row_bytes, "uint8"), new(rows * row_bytes, "uint8")
+        table = _sparse(new(table_rows * row_bytes, "uint8"), index, row_bytes)
+        dense = new(rows * row_bytes, "uint8")
         numbers = new(rows, "int64", "index")
         reads, writes = ((table, numbers), (dense,))
         if kind is Scatter:
@@ -177,7 +185,7 @@ def _indexed(kind: type[Gather] | type[Scatter]) -> Callable[[Arguments], Work]:
             rows=rows,
             row_bytes=row_bytes,
             table_rows=table_rows,
-            index=_indices(rows, table_rows),
+            index=index,
         )
 
     return build
@@ -188,8 +196,8 @@ def _spmm(a: Arguments) -> Work:
     dtype = a.dtype(default="float32")
     new = _Operands()
     row_bytes = width * DTYPE_BITS[dtype] // 8
-    edges = np.bincount(_indices(nonzeros, rows), minlength=rows)
-    dense = new(rows * width, dtype)
+    indices = _indices(nonzeros, rows)
+    dense = _sparse(new(rows * width, dtype), indices, row_bytes)
     pointers, numbers = new(rows + 1, "int64", "index"), new(nonzeros, "int64", "index")
     return SparseDense(
         (dense, pointers, numbers),
@@ -199,8 +207,8 @@ def _spmm(a: Arguments) -> Work:
         nonzeros=nonzeros,
         row_bytes=row_bytes,
         width=width,
-        indptr=np.concatenate([[0], np.cumsum(edges)]).astype(np.int64),
-        indices=_indices(nonzeros, rows),
+        indptr=np.arange(rows + 1, dtype=np.int64) * nonzeros // rows,
+        indices=indices,
     )
 
 

@@ -73,7 +73,8 @@ def test_derived_peaks_are_the_published_ones(name, what, published):
         ("a100-sxm-80gb", 80),
         ("h100-sxm", 80),
         ("pim-gpt", 4),
-        ("flightllm-u280", 8),
+        ("hbm2-u280", 8),
+        ("flightllm-u280", 6),  # 24 of 32 channels carry weights
         ("hbm2-2.0", 4),
         ("gddr6-16", 1),
     ],
@@ -82,21 +83,8 @@ def test_capacity_follows_from_the_organisation(name, gibibytes):
     assert check(resolve(name)).capacity_bytes == gibibytes * 2**30  # type: ignore[union-attr]
 
 
-def test_idle_latency_of_the_u280_memory_is_the_measured_one():
-    """Shuhai (arXiv 2005.04324): 106.7 / 122.2 / 137.8 ns for row hit, closed row, conflict."""
-    spec = load_hardware("flightllm-u280").spec
-    timing, memory = spec.memory.timing, spec.memory
-    path_s = (
-        spec.axi.latency + timing.read_latency.seconds + memory.cycles(timing.burst) / memory.clock
-    )
-    closed_s = path_s + timing.rcd_read.seconds
-    assert path_s == pytest.approx(106.7e-9, rel=0.02)
-    assert closed_s == pytest.approx(122.2e-9, rel=0.02)
-    assert closed_s + timing.precharge.seconds == pytest.approx(137.8e-9, rel=0.02)
-
-
 @pytest.mark.parametrize("entry", [e for e in ENTRIES if e.kind in DEVICE_KINDS], ids=str)
 def test_devices_load(entry):
     hardware = load_hardware(entry.name)
     assert (hardware.name, hardware.kind) == (entry.name, entry.kind)
-    assert hardware.spec.capacity_bytes == hardware.spec.memory.capacity_bytes
+    assert 0 < hardware.spec.capacity_bytes <= hardware.spec.memory.capacity_bytes
