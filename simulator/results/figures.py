@@ -67,8 +67,9 @@ def breakdown(document: Document) -> Figure:
     time.invert_yaxis()
     time.set_title(f"Time: {human(document['latency_s'], 's')}")
     energy.set_title(f"Energy: {human(document['energy_j'], 'J')}")
-    _legend_below(figure, time, "outside lower left", 3)
-    _legend_below(figure, energy, "outside lower right", 5)
+    # One column on the left: the energy parts of a device can fill most of the width.
+    _legend_below(figure, time, "outside lower left", 1)
+    _legend_below(figure, energy, "outside lower right", 4)
     return figure
 
 
