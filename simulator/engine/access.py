@@ -4,7 +4,7 @@ A transaction plays the chunks of one pattern.  Each run of contiguous bytes is
 booked on the entry port, on a cache slice and in the tags; missing sectors become
 DRAM requests, to which the transaction is attached.  Bookings never reach further
 than the header's look-ahead into the future: the transaction then sleeps until its
-port is free, so competing transactions share ports run by run.  A component with
+port is free, so that competing tasks take turns at it.  A component with
 a limit on bytes in flight stalls the transaction until a reply returns credit.
 """
 
@@ -42,6 +42,7 @@ from simulator.engine.layout import (
     K_FREE,
     K_HASHED,
     K_HITS,
+    K_HOLDER,
     K_INTERLEAVE,
     K_KIND,
     K_LATENCY,
@@ -499,10 +500,12 @@ def step(machine: Machine, x: Int, now: Int) -> None:
     look-ahead, or bytes in flight reach a limit."""
     transaction = machine.transaction[x]
     pattern = machine.pattern[transaction[T_PATTERN]]
-    horizon = now + machine.header[H_LOOKAHEAD]
     kind = pattern[P_KIND]
     inner_stride = np.int64(1) if pattern[P_INDEXED] else pattern[P_INNER_STRIDE]
     port = machine.component[transaction[T_PORT]]
+    if port[K_FREE] == now + 1:  # woken that much early, for its turn
+        now += 1
+    horizon = now + machine.header[H_LOOKAHEAD]
     target = port
     while target[K_KIND] == PORT:
         target = machine.component[target[K_NEXT]]
@@ -510,7 +513,11 @@ def step(machine: Machine, x: Int, now: Int) -> None:
     gate_index = target[K_NEXT] if target[K_KIND] == CACHE else transaction[T_PORT]
     while transaction[T_OUTER] < pattern[P_OUTER]:
         if port[K_FREE] > horizon:
-            push(machine.header, machine.heap, port[K_FREE], E_STEP, x)
+            # Another task that has waited goes before the one that was just served;
+            # a task's own accesses stay in order.
+            others_turn = port[K_HOLDER] != transaction[T_SLOT]
+            turn = port[K_FREE] - 1 if others_turn else port[K_FREE]
+            push(machine.header, machine.heap, turn, E_STEP, x)
             return
         if machine.dram.pool[P_COUNT] < RESERVE or machine.header[H_WAITERS] < RESERVE:
             push(machine.header, machine.heap, now + RETRY_FS, E_STEP, x)
@@ -549,10 +556,11 @@ def step(machine: Machine, x: Int, now: Int) -> None:
                 elif room < size:
                     size = room
         if size > 0:
+            port[K_HOLDER] = transaction[T_SLOT]
             units = size if kind != A_MACRO else np.int64(0)
             arrive = book(port, now, units) + (units * port[K_RATE] >> 10)
             level = port
-            while machine.component[level[K_NEXT], K_KIND] == PORT:
+            while level[K_NEXT] >= 0 and machine.component[level[K_NEXT], K_KIND] == PORT:
                 level = machine.component[level[K_NEXT]]
                 arrive = max(arrive, book(level, arrive, units) + (units * level[K_RATE] >> 10))
                 arrive += level[K_LATENCY]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simulator.engine import layout
+from simulator.engine.access import RESERVE
 from simulator.engine.layout import Machine
 from simulator.memory import dram as dram_state
 from simulator.memory.cache import MAX_SECTORS, Cache, empty
@@ -129,6 +130,10 @@ class Assembly:
     def build(
         self, transactions: int = 1 << 14, requests: int = 1 << 16, events: int = 1 << 18
     ) -> tuple[Machine, Names]:
+        """Tables of the machine, with room for so many transactions, DRAM requests and
+        pending events, and the names of its parts."""
+        if requests < 2 * RESERVE:
+            raise ValueError(f"a machine needs room for {2 * RESERVE} DRAM requests or more")
         shared = {component.name: i for i, component in enumerate(self.components)}
         names = Names(
             shared=shared,

@@ -77,8 +77,9 @@ PIPE, PORT, CACHE, MEMORY = range(4)
     K_FIRST_CHANNEL,
     K_CHANNELS,
     K_HASHED,
+    K_HOLDER,  # slot of the task a port served last
     COMPONENT_COLUMNS,
-) = range(27)
+) = range(28)
 
 # agents
 RESOURCES = 4
