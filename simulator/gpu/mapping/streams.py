@@ -99,15 +99,16 @@ def _tasks(size: int, piece: int) -> int:
     return max(1, min(MAX_TASKS, -(-size // piece)))
 
 
-def _share(operand: Operand, tasks: int) -> int:
-    """Bytes of an operand one task touches, whole 32-byte sectors."""
-    return -(-operand.bytes // (tasks * SECTOR_BYTES)) * SECTOR_BYTES
+def _pieces(operand: Operand, tasks: int) -> tuple[int, int]:
+    """How many pieces of an operand one task touches, and their bytes: whole sectors."""
+    share = -(-operand.bytes // tasks)
+    count = -(-share // PIECE_BYTES)
+    return count, -(-share // (count * SECTOR_BYTES)) * SECTOR_BYTES
 
 
 def _pattern(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pattern:
     base = address(operand)
-    share = _share(operand, tasks)
-    size = min(PIECE_BYTES, share)
+    count, size = _pieces(operand, tasks)
     span = max(operand.span, operand.bytes)
     # A strided operand spreads the same bytes over a wider range.
     spread = max(1, span // max(operand.bytes, 1))
@@ -116,8 +117,8 @@ def _pattern(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pat
         "store" if kind == "write" else "load",
         chunk=size,
         base=base,
-        coordinates=(share * spread,),
-        inner=-(-share // size),
+        coordinates=(count * size * spread,),
+        inner=count,
         inner_stride=size * spread,
         limit=base + max(operand.span, operand.bytes),
     )

@@ -1,0 +1,132 @@
+"""Matrix products: split-K, groups of experts, tile choice, narrow and pruned operands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from simulator.gpu.mapping import tiles
+from simulator.gpu.mapping.tiles import Problem
+
+
+def test_split_k_pays_with_partial_sums(lab: SimpleNamespace) -> None:
+    """Few tiles and a long K: parts of K in parallel, then their sum."""
+    work = lab.gemm(64, 64, 16384)
+    played = lab.play(work)
+    product, reduction = played.kernels
+    split = int(product.rsplit(maxsplit=1)[1])
+    assert split > 1 and reduction == "elementwise"
+    partial = 4 * work.m * work.n * split
+    assert played.stored == partial + work.bytes_written
+    assert played.loaded >= work.bytes_read + partial
+
+
+def test_split_k_is_worth_it(lab: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = lab.gemm(64, 64, 16384)
+    with_split = lab.play(work)
+    monkeypatch.setattr(tiles, "SPLITS", (1,))
+    whole = lab.play(work)
+    assert len(whole.kernels) == 1
+    assert with_split.seconds < 0.5 * whole.seconds
+
+
+def test_time_grows_with_every_extent(lab: SimpleNamespace) -> None:
+    base = (256, 256, 1024, 2)
+    seconds = lab.play(lab.gemm(*base)).seconds
+    for axis in range(4):
+        larger = [8 * size if i == axis else size for i, size in enumerate(base)]
+        assert lab.play(lab.gemm(*larger)).seconds > seconds, larger
+
+
+def test_tile_quantization(lab: SimpleNamespace) -> None:
+    """One row more than a whole wave of tiles costs a wave, not one row."""
+    tile = tiles.choose(
+        lab.a100.spec, Problem(1, 4096, 4096, 4096, 2, 2, 2, lab.a100.spec.matrix_peak("bfloat16"))
+    )
+    columns, rows = 12 * tile.n, 9 * tile.m  # 108 tiles, one per SM
+    full = lab.play(lab.gemm(rows, columns, 2048)).seconds
+    more = lab.play(lab.gemm(rows + 1, columns, 2048)).seconds
+    assert more > 1.15 * full
+
+
+def test_a_chosen_tile_fits_its_sm(lab: SimpleNamespace) -> None:
+    spec = lab.a100.spec
+    for m in (1, 17, 300, 5000):
+        for n in (1, 48, 4096):
+            for k in (3, 128, 5000):
+                tile = tiles.choose(spec, Problem(1, m, n, k, 2, 2, 2, 3e14))
+                assert tile.shared <= spec.chip.sm.shared_memory
+                assert tile.registers <= spec.chip.sm.registers
+                assert tiles.resident(spec, tile) * tile.threads <= spec.chip.sm.threads
+
+
+def test_smaller_shared_memory_means_smaller_tiles(lab: SimpleNamespace) -> None:
+    small = lab.platform("a100-sxm-80gb", "chip.sm.shared_memory=48 KiB")
+    problem = Problem(1, 4096, 4096, 4096, 2, 2, 2, 3e14)
+    ours, theirs = (tiles.choose(p.spec, problem) for p in (lab.a100, small))
+    assert theirs.shared <= 48 << 10 < ours.shared
+
+
+def test_product_of_columns_and_rows_reads_no_padding(lab: SimpleNamespace) -> None:
+    """Rows shorter than a line lie side by side: k = 1 moves one element per row."""
+    work = lab.gemm(4096, 64, 1)
+    played = lab.play(work)
+    assert played.dram_read <= work.bytes_read + 2 * lab.SECTOR
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_narrow_weights_move_fewer_bytes(lab: SimpleNamespace, bits: int) -> None:
+    work = lab.gemm(1, 4096, 4096)
+    a, b = work.reads
+    narrow = replace(b, bytes=b.bytes * bits // 16, span=b.bytes * bits // 16, bits=bits)
+    quantized = replace(work, reads=(a, replace(narrow, dtype=f"int{bits}")))
+    full, thin = lab.play(work), lab.play(quantized)
+    assert thin.dram_read == pytest.approx(full.dram_read * bits / 16, rel=0.02)
+    assert thin.seconds < full.seconds
+
+
+def test_pruned_weights_save_traffic_and_no_products(lab: SimpleNamespace) -> None:
+    thin_row = lab.gemm(1, 4096, 4096)
+    square = lab.gemm(1024, 1024, 1024)
+
+    def pruned(work: SimpleNamespace) -> SimpleNamespace:
+        a, b = work.reads
+        half = replace(b, bytes=b.bytes // 2, span=b.bytes // 2)
+        return replace(work, reads=(a, half), density=0.5)
+
+    assert lab.play(pruned(thin_row)).dram_read < 0.6 * lab.play(thin_row).dram_read
+    assert lab.play(pruned(square)).seconds > 0.85 * lab.play(square).seconds
+
+
+def test_products_without_a_matrix_pipe_use_the_lanes(lab: SimpleNamespace) -> None:
+    work = lab.gemm(512, 512, 512)
+    wide = tuple(replace(o, bytes=2 * o.bytes, span=2 * o.span, bits=32, dtype="float32")
+                 for o in work.reads)  # fmt: skip
+    assert lab.play(replace(work, reads=wide)).seconds > 2 * lab.play(work).seconds
+
+
+class TestGroups:
+    def test_time_grows_with_rows(self, lab: SimpleNamespace) -> None:
+        seconds = [lab.play(lab.grouped((r,) * 8, 1024, 1024)).seconds for r in (1, 64, 512)]
+        assert seconds == sorted(seconds)
+        assert seconds[2] > 2 * seconds[0]
+
+    def test_experts_without_rows_cost_nothing(self, lab: SimpleNamespace) -> None:
+        two = lab.play(lab.grouped((4, 4), 1024, 1024))
+        of_eight = lab.play(lab.grouped((4, 0, 0, 0, 4, 0, 0, 0), 1024, 1024))
+        all_eight = lab.play(lab.grouped((1,) * 8, 1024, 1024))
+        assert of_eight.dram_read == two.dram_read
+        assert of_eight.seconds == pytest.approx(two.seconds, rel=0.02)
+        assert all_eight.dram_read > 3.9 * of_eight.dram_read
+
+    def test_one_launch(self, lab: SimpleNamespace) -> None:
+        assert len(lab.play(lab.grouped((3, 9, 0, 1), 256, 256)).kernels) == 1
+
+    def test_skew_is_slower_than_balance(self, lab: SimpleNamespace) -> None:
+        """The same rows on one expert reread nothing, but fill fewer SMs per weight byte."""
+        even = lab.play(lab.grouped((64,) * 8, 256, 2048))
+        skewed = lab.play(lab.grouped((505, 1, 1, 1, 1, 1, 1, 1), 256, 2048))
+        assert skewed.dram_read == even.dram_read
+        assert skewed.stored == even.stored
