@@ -150,5 +150,8 @@ def _estimate(spec: GpuSpec, problem: Problem, tile: Tile) -> float:
     if tile.split > 1:
         partial = problem.batch * problem.m * problem.n * 4 * tile.split
         time += spec.launch.graph_gap + sm.block_start + 2 * latency
-        time += partial / spec.l2_bytes_per_s
+        # Written by one kernel and read by the next, in L2 if they fit.
+        fits = partial <= spec.l2.capacity * spec.l2.usable
+        rate = spec.l2_bytes_per_s if fits else spec.memory.peak_bytes_per_s
+        time += 2 * partial / rate
     return time
