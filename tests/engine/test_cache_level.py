@@ -140,13 +140,15 @@ def test_what_fits_is_read_once_and_what_does_not_is_read_again():
 
 
 def test_readers_of_a_line_on_its_way_share_the_fill():
+    work = kernel((Access(read(512)),))
+    alone = Bench().play(work)
     bench = Bench()
-    alone = Bench().play(kernel((Access(read(512)),)))
-    both = bench.play(kernel((Access(read(512)),), tasks=2))
-    assert both.dram_read == alone.dram_read == 512
-    assert (both.hits, both.misses) == (16, 16)
-    assert both.ns < alone.ns + 512 / 32 + 1
-    assert both.ns >= alone.ns, "the second waits for the data too"
+    first, second = bench.together(work, work, at=(0, 10))
+    assert bench.dram_bytes == first.dram_read == 512
+    assert (first.misses, second.hits) == (16, 16)
+    assert first.ns == alone.ns
+    # The second waits for the data the first has asked for, and for no more.
+    assert alone.ns <= 10 + second.ns < alone.ns + 512 / 32 + 1
 
 
 def test_only_missing_sectors_are_fetched():
