@@ -29,7 +29,7 @@ Int = int | np.int64
 """An integer of the event core: tables hold int64, and numba makes an int one."""
 
 _ROOT = Path(__file__).parent
-_HOT_SOURCES = ("compiled.py", "engine/*.py", "memory/*.py")
+_HOT_SOURCES = ("compiled.py", "engine/*.py", "memory/**/*.py")
 
 
 def cache_directory() -> Path:

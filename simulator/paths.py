@@ -18,6 +18,11 @@ def hwconfigs() -> Path:
     return data_root() / "hwconfigs"
 
 
+def standards() -> Path:
+    """Command and constraint tables of the DRAM standards."""
+    return hwconfigs() / "standards"
+
+
 def recorded_traces() -> Path:
     """Shipped operator traces."""
     return data_root() / "workloads" / "traces"

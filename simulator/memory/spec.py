@@ -105,6 +105,28 @@ class Timings(Block):
     """Read command to write command."""
     refresh: Refresh
 
+    # What only some command protocols need; see hwconfigs/standards.
+    burst_long: Timing | None = None
+    """LPDDR5: time a bank group is busy with one access (BL/n_max)."""
+    ccd_l_write: Timing | None = None
+    """DDR5: write to write, same bank group."""
+    ccd_r: Timing | None = None
+    """HBM3: read to read of another stack id (tCCDR)."""
+    precharge_all: Timing | None = None
+    """LPDDR5: tRPab."""
+    precharge_to_precharge: Timing | None = None
+    """tPPD."""
+    rank_switch: Timing | None = None
+    """Data bus hand-over between ranks (tCS)."""
+    refresh_to_activate: Timing | None = None
+    """Per-bank refresh to activate of another bank (tRREFD)."""
+    refresh_to_refresh: Timing | None = None
+    """Per-bank refresh to per-bank refresh of another bank."""
+    activate_split: Timing | None = None
+    """LPDDR5: longest time from ACT-1 to ACT-2 (tAAD)."""
+    data_clock_postamble: Timing | None = None
+    """LPDDR5: how long WCK runs on behind a burst (tWCKPST)."""
+
 
 class Mapping(Block):
     """How addresses spread: consecutive bytes in one channel, then in one bank."""
@@ -159,6 +181,8 @@ class MemorySpec(Block):
     name: str
     title: str = ""
     standard: str
+    protocol: str | None = None
+    """Command and constraint table in ``hwconfigs/standards``; none if not modelled by command."""
     data_rate: BitsPerSecond
     """Of one pin."""
     clock: Hertz

@@ -1,0 +1,1 @@
+"""Tick-exact DRAM controller: compiled, event-skipping; see README.md."""
