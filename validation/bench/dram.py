@@ -47,9 +47,9 @@ def main() -> None:
     parser.add_argument("--shared-kernel", action="store_true")
     parser.add_argument("--only", default="", help="memories whose name begins so")
     options = parser.parse_args()
-    print(
-        f"{'memory':<24}{'ch':>3} {'pattern':<8}{'ready s':>9}{'ticks':>11}{'CPU s':>8}{'Mreq/s':>8}"
-    )
+    heads = ("memory", 24), ("ch", 3), ("pattern", 9), ("ready s", 9), ("ticks", 11)
+    heads += (("CPU s", 8), ("Mreq/s", 8))
+    print("".join(f"{text:>{width}}" for text, width in heads))
     for name, channels, mapping, pattern, overrides in CASES:
         if not name.startswith(options.only):
             continue
@@ -67,7 +67,7 @@ def main() -> None:
             best = min(best, time.process_time() - start)
         label = name + (" 2 ranks" if overrides else "")
         print(
-            f"{label:<24}{channels:>3} {pattern:<8}{ready:>9.1f}{result.ticks_last_accept:>11}"
+            f"{label:>24}{channels:>3}{pattern:>9}{ready:>9.1f}{result.ticks_last_accept:>11}"
             f"{best:>8.3f}{options.requests / best / 1e6:>8.2f}",
             flush=True,
         )
