@@ -19,6 +19,7 @@ from simulator.memory.addressing import decode, parse_mapping
 from simulator.memory.controller import layout
 from simulator.memory.controller.kernel import kernel
 from simulator.memory.controller.layout import Requests, Settings, Sizes, State
+from simulator.memory.controller.port import Port
 from simulator.memory.controller.tables import build_tables
 from simulator.memory.patterns import AddressTrace
 from simulator.memory.spec import MemorySpec
@@ -274,6 +275,22 @@ def replay(
     return _gathered(device, how, channels, trace, parts)
 
 
+def open_port(device: Device, how: Policy, channels: int = 1, *, specialise: bool = False) -> Port:
+    """Channels for a caller with its own clock."""
+    sizes, settings = sizes_and_settings(device, how, channels)
+    refresh = refresh_mode(device, how)
+    tables = build_tables(device, issued_commands(device, refresh))
+    first = first_refresh(refresh, settings)
+    return Port(sizes, settings, tables, first, TRIES * channels, specialise=specialise)
+
+
+def first_refresh(refresh: str, settings: Settings) -> int:
+    """Tick of the first refresh."""
+    if refresh == "none":
+        return layout.NONE
+    return settings.refresh_interval if refresh == "all-bank" else settings.refresh_bank_interval
+
+
 def _run(
     device: Device,
     how: Policy,
@@ -286,12 +303,8 @@ def _run(
     sizes, settings = sizes_and_settings(device, how, channels)
     refresh = refresh_mode(device, how)
     tables = build_tables(device, issued_commands(device, refresh))
-    first = {"none": layout.NONE, "all-bank": settings.refresh_interval}
     state = layout.make_state(
-        sizes,
-        len(lists[0]),
-        first.get(refresh, settings.refresh_bank_interval),
-        _LOG_BLOCK if log else 0,
+        sizes, len(lists[0]), first_refresh(refresh, settings), _LOG_BLOCK if log else 0
     )
     requests = layout.make_requests(*lists)
     step = kernel(sizes if specialise else None)
