@@ -408,12 +408,24 @@ def cached(
                 else:
                     done = max(done, ready)
         else:
-            kernel[J_MISSES] += sectors
-            level[K_MISSES] += sectors
+            # From the first missing sector to the last; what is at hand is not fetched.
+            first = FIRST_BIT[missing]
+            fetched = LAST_BIT[missing] - first + 1
+            fetch = max(at, line_start + first * sector)
+            kernel[J_HITS] += sectors - fetched
+            level[K_HITS] += sectors - fetched
+            kernel[J_MISSES] += fetched
+            level[K_MISSES] += fetched
+            if missing != mask:
+                ready = cache.ready[place]
+                if ready < 0:
+                    attach(machine, -1 - ready, x)
+                else:
+                    done = max(done, ready)
             joins = (
                 request >= 0
-                and at == request_end
-                and at % bank_bytes != 0
+                and fetch == request_end
+                and fetch % bank_bytes != 0
                 and machine.dram.request[request, R_LINES] < MAX_LINES
             )
             if not joins:
@@ -421,16 +433,16 @@ def cached(
                     submit(machine, request)
                 fill = WRITE if kind == A_WRITE else READ
                 request = new_request(
-                    machine, memory, fill, at, np.int64(0), to_memory, kernel_index, credit
+                    machine, memory, fill, fetch, np.int64(0), to_memory, kernel_index, credit
                 )
                 if request < 0:
                     return done
                 if kind != A_WRITE:
                     attach(machine, request, x)
             row = machine.dram.request[request]
-            row[R_BYTES] += sectors * sector
+            row[R_BYTES] += fetched * sector
             row[R_BURSTS] = (row[R_BYTES] + burst_bytes - 1) // burst_bytes
-            request_end = stop
+            request_end = min(stop, line_start + (first + fetched) * sector)
             if resident:
                 row[R_LINE_0 + row[R_LINES]] = place
                 row[R_LINES] += 1

@@ -18,13 +18,14 @@ from simulator.engine.program import Kernel
 
 FOREVER = 1 << 62
 TIME_TOLERANCE = 0.02
-"""Two groups of tasks are alike if their times differ by less than this share ..."""
+"""Two rows of groups are alike if their times differ by less than this share ..."""
 TRAFFIC_TOLERANCE = 0.05
 """... and their DRAM traffic by less than this share of the larger."""
-MIN_GROUPS = 6
+LIKE_GROUPS = 4
+"""So many groups in a row, against as many before them; single ones may alternate, when two
+generations of resident tasks take turns."""
+MIN_GROUPS = 2 * LIKE_GROUPS + 4
 """A kernel with fewer groups of resident tasks is always played whole."""
-LIKE_GROUPS = 3
-"""So many groups in a row must be alike."""
 
 
 @dataclass(slots=True)
@@ -45,9 +46,13 @@ class KernelRun:
 
 @dataclass(slots=True)
 class _Group:
+    """Running totals when a group of tasks had ended."""
+
     time: int
     read: int
     written: int
+    hits: int
+    misses: int
     snapshot: Snapshot
 
 
@@ -104,10 +109,14 @@ class Runner:
                     outcome.time,
                     int(row[layout.J_DRAM_READ]),
                     int(row[layout.J_DRAM_WRITE]),
+                    int(row[layout.J_HITS]),
+                    int(row[layout.J_MISSES]),
                     device.snapshot(),
                 )
             )
-            settled = int(row[layout.J_DRAM_READ]) >= self.cache_bytes or len(groups) > LIKE_GROUPS
+            settled = groups[-1].read + groups[-1].written >= self.cache_bytes or (
+                len(groups) > 4 * LIKE_GROUPS
+            )
             spread = _spread(groups)
             left = (kernel.count - int(row[layout.J_NEXT])) // group - 1
             if settled and spread is not None and left >= 1:
@@ -132,14 +141,16 @@ class Runner:
         outcome = device.advance(FOREVER)
         row = device.kernel_row(handle)
         run = _result(kernel, row, outcome.time, device.snapshot().since(before))
-        last, reference = groups[-1], groups[-1 - LIKE_GROUPS]
+        last, reference = groups[-1], groups[-1 - 2 * LIKE_GROUPS]
         # The groups that were alike stand for the ones left out.
-        repeats = left / LIKE_GROUPS
-        added = (last.time - reference.time) * left // LIKE_GROUPS
+        repeats = left / (2 * LIKE_GROUPS)
+        added = (last.time - reference.time) * left // (2 * LIKE_GROUPS)
         share = added / (run.duration_fs + added)
         run.activity = run.activity.plus(last.snapshot.since(reference.snapshot), repeats)
         run.dram_read += (last.read - reference.read) * repeats
         run.dram_written += (last.written - reference.written) * repeats
+        run.hits += (last.hits - reference.hits) * repeats
+        run.misses += (last.misses - reference.misses) * repeats
         run.duration_fs += added
         run.simulated_share = 1 - left * group / kernel.count
         run.error_estimate = spread * share
@@ -147,20 +158,25 @@ class Runner:
 
 
 def _spread(groups: list[_Group]) -> float | None:
-    """Relative spread of the last groups' times if they are alike, else None."""
-    if len(groups) <= LIKE_GROUPS + 1:
+    """If the last row of groups and the one before it are alike: how far their mean time may
+    be off, relative to it, by their difference and by the scatter of single groups. Else
+    None."""
+    if len(groups) <= 2 * LIKE_GROUPS:
         return None
-    recent = groups[-1 - LIKE_GROUPS :]
-    times = np.diff([group.time for group in recent])
-    traffic = np.diff([group.read + group.written for group in recent])
-    mean = float(times.mean())
-    if mean <= 0:
+    before, middle, last = groups[-1 - 2 * LIKE_GROUPS], groups[-1 - LIKE_GROUPS], groups[-1]
+    times = (middle.time - before.time, last.time - middle.time)
+    traffic = (
+        middle.read + middle.written - before.read - before.written,
+        last.read + last.written - middle.read - middle.written,
+    )
+    if min(times) <= 0:
         return None
-    spread = float(times.max() - times.min()) / mean
-    busiest = float(traffic.max())
-    if spread > TIME_TOLERANCE or busiest - float(traffic.min()) > TRAFFIC_TOLERANCE * busiest:
+    spread = 2 * abs(times[1] - times[0]) / sum(times)
+    uneven = abs(traffic[1] - traffic[0]) > TRAFFIC_TOLERANCE * max(traffic)
+    if spread > TIME_TOLERANCE or uneven:
         return None
-    return spread
+    single = np.diff([group.time for group in groups[-1 - 2 * LIKE_GROUPS :]])
+    return spread + float(single.std() / single.mean() / np.sqrt(len(single)))
 
 
 def _result(kernel: Kernel, row: np.ndarray, end: int, activity: Snapshot) -> KernelRun:
