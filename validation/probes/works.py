@@ -1,0 +1,135 @@
+"""Microbenchmarks of kernels: streams, launches, matrix products, attention.
+
+A benchmark repeats its kernel and reports the time of one; so do these, on the last of three
+repetitions, whose operands and dirty lines are where the one before left them.  A product far
+larger than the cache leaves itself nothing; it runs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from probes.registry import probe
+from simulator.api import platform, simulate_work
+from simulator.system.records import KernelRecord
+from simulator.system.single import single_work
+from simulator.system.specs import Hardware
+from simulator.trace.work import Attention, Elementwise, Operand, Work
+from simulator.units import BYTES, parse
+
+FEMTO = 1e-15
+REPETITIONS = 3
+FAR_LARGER = 4
+"""Times the cache, above which products are not repeated."""
+STREAMS = {"init": (0, 1), "read": (1, 0), "scale": (1, 1), "triad": (2, 1)}
+"""Arrays a kernel reads and writes."""
+BACKWARD_FLOPS = 2.5
+"""Products of a backward pass over those of a forward one, as FlashAttention counts them."""
+
+
+def kernel_seconds(kernels: Sequence[KernelRecord]) -> float:
+    """Time in kernels, without the gaps between them."""
+    return sum(kernel.duration_fs for kernel in kernels) * FEMTO
+
+
+def steady_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> float:
+    """Time from one repetition's end to the next one's."""
+    record = simulate_work([*works] * REPETITIONS, hardware, "probe", launch=launch).record
+    before, last = (
+        max(kernel.end_fs for kernel in record.kernels if kernel.index < len(works) * count)
+        for count in (REPETITIONS - 1, REPETITIONS)
+    )
+    return (last - before) * FEMTO
+
+
+def _product_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> float:
+    """As :func:`steady_seconds`, for kernels that read the same few operands many times."""
+    device = platform(hardware)
+    operands = {one.storage: one.bytes for work in works for one in (*work.reads, *work.writes)}
+    if sum(operands.values()) <= FAR_LARGER * device.cache_bytes:
+        return steady_seconds(hardware, works, launch)
+    kernels = simulate_work(works, hardware, "probe", launch=launch).record.kernels
+    return (kernels[-1].end_fs - kernels[0].start_fs) * FEMTO + device.gap_s(launch)
+
+
+def _stream(kernel: str, size: int) -> Elementwise:
+    """A kernel over float64 arrays of ``size`` bytes each."""
+    reads, writes = STREAMS[kernel]
+    arrays = [
+        Operand(number, 0, size, 64, "float64", "activation", size)
+        for number in range(reads + writes)
+    ]
+    return Elementwise(tuple(arrays[:reads]), tuple(arrays[reads:]), elements=size // 8)
+
+
+@probe("B/s")
+def stream(hardware: Hardware, kernel: str, size: str = "256 MiB") -> float:
+    """Bytes moved per second by a kernel over arrays of ``size``."""
+    length = int(parse(size, BYTES))
+    seconds = steady_seconds(hardware, [_stream(kernel, length)], "graph")
+    return sum(STREAMS[kernel]) * length / seconds
+
+
+@probe("s")
+def launch_interval(hardware: Hardware, moved: str, launch: str) -> float:
+    """Time per kernel of small copies launched back to back; ``moved`` counts both sides."""
+    half = int(parse(moved, BYTES)) // 2
+    return steady_seconds(hardware, [_stream("scale", half)], launch)
+
+
+@probe("op/s")
+def gemm(hardware: Hardware, m: int, n: int, k: int, dtype: str, launch: str) -> float:
+    """Operations per second of a repeated product."""
+    work, _ = single_work("gemm", [f"m={m}", f"n={n}", f"k={k}", f"dtype={dtype}"])
+    return 2 * m * n * k / _product_seconds(hardware, [work], launch)
+
+
+@probe("s")
+def matrix_vector(hardware: Hardware, depth: int, outputs: int) -> float:
+    """Kernel time of one product of a matrix and a vector on an idle device."""
+    work, name = single_work("gemm", ["m=1", f"n={outputs}", f"k={depth}"])
+    return kernel_seconds(simulate_work([work], hardware, name).record.kernels)
+
+
+@probe("op/s")
+def attention(
+    hardware: Hardware,
+    seq: int,
+    head_dim: int,
+    causal: bool,
+    backward: bool = False,
+    tokens: int = 16384,
+    hidden: int = 2048,
+) -> float:
+    """Fused attention of ``tokens`` in sequences of ``seq``; operations as the FlashAttention
+    papers count them, half for causal."""
+    batch, heads = tokens // seq, hidden // head_dim
+    extents = {"batch": batch, "heads": heads, "q_len": seq, "kv_len": seq, "head_dim": head_dim}
+    words = [f"{key}={value}" for key, value in extents.items()]
+    forward, _ = single_work("attention", [*words, f"causal={str(causal).lower()}", "dtype=fp16"])
+    assert isinstance(forward, Attention)
+    works: list[Work] = [forward]
+    operations = 4 * batch * heads * seq**2 * head_dim / (2 if causal else 1)
+    if backward:
+        works.append(_gradient(forward))
+        operations *= 1 + BACKWARD_FLOPS
+    return operations / _product_seconds(hardware, works, "graph")
+
+
+def _gradient(forward: Attention) -> Attention:
+    """The backward pass: reads inputs, output and its gradient, writes three gradients."""
+    size = forward.writes[0].bytes
+    new = [Operand(10 + i, 0, size, 16, "float16", "gradient", size) for i in range(4)]
+    return Attention(
+        (*forward.reads, *forward.writes, new[0]),
+        tuple(new[1:]),
+        forward.batch,
+        forward.heads,
+        forward.kv_heads,
+        forward.q_len,
+        forward.kv_len,
+        forward.head_dim,
+        forward.value_dim,
+        forward.causal,
+        backward=True,
+    )
