@@ -188,3 +188,9 @@ def test_missing_second_activates_are_caught():
     device, result = run("lpddr5-6400", "random", 500)
     log = result.log[result.log[:, 1] != layout.ACT2]
     assert "ACT2 too late or missing" in {one.rule for one in check_log(device, log)}
+
+
+def test_close_activates_do_not_starve_a_refresh():
+    """Each activate puts REFpb off by more than the next activate on HBM2E."""
+    device, result = run("hbm2e-3.6", "random", 20_000, refresh="per-bank")
+    assert check_log(device, result.log) == []

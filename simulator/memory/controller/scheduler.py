@@ -148,6 +148,19 @@ def leave_queue(state: State, requests: Requests, channel: int, queue: int, seq:
 
 
 @inlined
+def yields(state: State, group: int, tick: int) -> bool:
+    """Whether activates must let an urgent refresh of the group pass.
+
+    Each activate puts off the refresh by more than the next activate, for ever if they
+    follow each other closely.
+    """
+    target = state.group[group, G_TARGET]
+    return (
+        target >= 0 and state.bank[B_ROW, target] == RESERVED and state.bank[REFPB, target] <= tick
+    )
+
+
+@inlined
 def odd(tick: int) -> int:
     return tick | 1
 
@@ -237,6 +250,8 @@ def tick_channel(
                 fits = columns if f in (RD, WR) else rows and (rising or f == PRE)
                 if f == ACT and split and state.channel[channel, C_OPENING] >= 0:
                     fits = False
+                if f == ACT and mode == PER_BANK and yields(state, b // group_banks, tick):
+                    fits = False
                 if ready <= tick and fits:
                     command, bank, seq = f, b, first
             for g in range(first_group, first_group + groups if scheduler != FCFS else first_group):
@@ -246,6 +261,8 @@ def tick_channel(
                     elif k == ACTIVATE:
                         f, may = ACT, rows and rising
                         if split and state.channel[channel, C_OPENING] >= 0:
+                            may = False
+                        if mode == PER_BANK and yields(state, g, tick):
                             may = False
                     else:
                         f, may = PRE, rows
