@@ -7,7 +7,7 @@ no trace (the ``accsim op`` command).  The command line is a thin layer over thi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, cast
 
@@ -17,12 +17,13 @@ from simulator.errors import OptionError, suggest
 from simulator.results.result import Result
 from simulator.system.plan import Plan, plan, plan_work
 from simulator.system.records import RECORD_SCHEMA, Component, Provenance, RunRecord
-from simulator.system.run import FIDELITIES, LAUNCHES, Progress, execute
+from simulator.system.run import FIDELITIES, LAUNCHES, Outcome, Progress, execute, likeness
 from simulator.system.specs import Hardware, load_hardware
 from simulator.trace.schema import Trace
 from simulator.trace.store import load_trace, trace_text
 from simulator.trace.transforms import quantize, sparsify
 from simulator.trace.work import Work
+from simulator.units import human
 
 __all__ = ["load_hardware", "load_trace", "platform", "simulate", "simulate_work"]
 
@@ -99,7 +100,7 @@ def simulate_work(
         progress,
         phase="forward",
         sizes={},
-        trace_digest=hashlib.sha256(name.encode()).hexdigest(),
+        trace_digest=hashlib.sha256(repr([likeness(work) for work in works]).encode()).hexdigest(),
         tokens=0,
         graphs=0,
         warnings=(),
@@ -118,6 +119,7 @@ def _run(
 ) -> Result:
     outcome = execute(prepared, device, options["launch"], options["fidelity"], progress)
     description = hardware.description
+    warnings = (*warnings, *_doubts(prepared, hardware, options["launch"], outcome))
     record = RunRecord(
         schema=RECORD_SCHEMA,
         workload=prepared.name,
@@ -143,6 +145,21 @@ def _run(
         **about,
     )
     return Result(record)
+
+
+def _doubts(prepared: Plan, hardware: Hardware, launch: str, outcome: Outcome) -> Iterator[str]:
+    """What a reader of the result must know about what was left out."""
+    waits = sum(item.needs_host for item in prepared.items)
+    if waits and launch == "graph":
+        yield f"{waits} operators read data on the host; a captured graph cannot wait for them"
+    cap = getattr(hardware.spec, "power_cap", None)
+    if cap and outcome.latency_fs:
+        mean_w = sum(outcome.energy_j.values()) / (outcome.latency_fs * 1e-15)
+        if mean_w > cap:
+            yield (
+                f"mean power of {human(mean_w, 'W')} is above the cap of {human(cap, 'W')}; "
+                "clocks do not fall in this version"
+            )
 
 
 def _check(launch: str, fidelity: str) -> None:

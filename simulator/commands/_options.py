@@ -38,7 +38,11 @@ Sparsity = Annotated[
     list[str] | None, typer.Option(help="PATTERN=DENSITY of weights, by module path.")
 ]
 Approximate = Annotated[
-    bool, typer.Option(help="Count operators nobody can map as memory traffic, and say so.")
+    bool,
+    typer.Option(
+        "--approximate-unmapped",
+        help="Count operators nobody can map as memory traffic, and say so.",
+    ),
 ]
 
 

@@ -21,7 +21,7 @@ from simulator.commands._options import (
     progress,
     sizes,
 )
-from simulator.errors import AccsimError, OptionError
+from simulator.errors import CapacityError, OptionError, UnmappedOperatorError
 
 app = typer.Typer(help="One workload on several devices, side by side.")
 
@@ -48,12 +48,15 @@ def compare(
     workload does not fit on is named and left out."""
     from simulator import api
     from simulator.results.compare import compare as put_side_by_side
+    from simulator.results.document import dumps
 
     names = [name.strip() for name in hw.split(",") if name.strip()]
     if not names:
         raise OptionError(
             "no device given", where="--hw", remedy="write --hw a100-sxm-80gb,pim-gpt"
         )
+    if len(set(names)) < len(names):
+        raise OptionError("a device is named twice", where="--hw", remedy="name each once")
     devices = [api.load_hardware(name) for name in names]
     trace = api.load_trace(workload, sizes(batch, prompt, context), phase=phase)
     results, left_out = [], []
@@ -70,7 +73,7 @@ def compare(
                     approximate_unmapped=approximate_unmapped,
                     progress=update,
                 )
-            except AccsimError as error:
+            except (CapacityError, UnmappedOperatorError) as error:
                 left_out.append(error)
                 continue
         results.append(result)
@@ -80,7 +83,9 @@ def compare(
     if out is not None:
         comparison.save(out)
     if as_json:
-        print(comparison.dumps(), end="")
+        document = comparison.to_json()
+        document["left_out"] = [str(reason) for reason in left_out]
+        print(dumps(document), end="")
     else:
         from simulator.results.console import print_comparison
 

@@ -180,6 +180,11 @@ class Device:
             del self._running[handle]
         return Outcome(_REASONS[code], handle, self.now)
 
+    def refresh_until(self, time: int) -> None:
+        """Let idle channels perform the refreshes due before ``time``, so that they are not
+        counted to the kernel that starts then."""
+        dram_state.catch_up(self.machine.dram, time)
+
     def kernel_row(self, handle: int) -> np.ndarray:
         """The kernel's counters (columns ``J_*`` of :mod:`simulator.engine.layout`)."""
         return self.machine.kernel[handle].copy()

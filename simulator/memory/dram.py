@@ -230,6 +230,21 @@ def refresh(dram: Dram, c: Int, now: Int) -> None:
         channel[N_REFRESH] += 1
 
 
+@hot
+def catch_up(dram: Dram, now: Int) -> None:
+    """Perform the refreshes due on channels without requests."""
+    for c in range(dram.channel.shape[0]):
+        channel = dram.channel[c]
+        if channel[C_READS] + channel[C_WRITES] == 0 and channel[C_NEXT_REFRESH] <= now:
+            timing = dram.timing[channel[C_MEMORY]]
+            rounds = (now - channel[C_NEXT_REFRESH]) // timing[T_REFI] - 1
+            if rounds > 0:  # nobody saw them; the last round decides how the banks are left
+                each = timing[M_BANKS] if timing[M_PER_BANK_REFRESH] else np.int64(1)
+                channel[C_NEXT_REFRESH] += rounds * (timing[T_REFI] // each) * each
+                channel[N_REFRESH] += rounds * each
+            refresh(dram, c, now)
+
+
 @inlined
 def _activate_time(
     dram: Dram,

@@ -90,6 +90,7 @@ class Runner:
         """Play a kernel that starts at ``at``; nothing else is on the machine."""
         group = self.resident(kernel)
         device = self.device
+        device.refresh_until(at)
         before = device.snapshot()
         if self.exact or not kernel.alike or kernel.count < MIN_GROUPS * group:
             handle = device.launch(kernel, at)

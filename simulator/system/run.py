@@ -162,7 +162,13 @@ class _Run:
         if self.exact or self.concurrent:
             return None
         cache_bytes = self.platform.cache_bytes if self.platform.cache else 0
-        return (_likeness(item.work), item.warmth.classes(cache_bytes))
+        state = item.warmth
+        return (
+            likeness(item.work),
+            state.classes(cache_bytes),
+            state.first_touch_bytes,
+            state.dirty if cache_bytes else (),
+        )
 
     # --------------------------------------------------------------------------- records
 
@@ -314,7 +320,7 @@ def _union(spans: list[tuple[int, int]]) -> int:
     return total
 
 
-def _likeness(work: Work) -> Hashable:
+def likeness(work: Work) -> Hashable:
     """Everything about a work that a machine can notice, addresses apart."""
     shape: list[Hashable] = [work.kind]
     for field in fields(work):
@@ -325,7 +331,18 @@ def _likeness(work: Work) -> Hashable:
             shape.append(tuple(_operand_likeness(operand) for operand in value))
         else:
             shape.append(value)
+    shape.append(_aliases((*work.reads, *work.writes)))
     return tuple(shape)
+
+
+def _aliases(operands: tuple[Operand, ...]) -> Hashable:
+    """Which operands share a storage, and how far apart they lie in it."""
+    first: dict[int, tuple[int, int]] = {}
+    places = []
+    for operand in operands:
+        number, offset = first.setdefault(operand.storage, (len(first), operand.offset))
+        places.append((number, operand.offset - offset))
+    return tuple(places)
 
 
 def _operand_likeness(operand: Operand) -> Hashable:

@@ -65,7 +65,7 @@ class Server:
         env = self.env
         job.start_fs = int(env.now)
         runs = self.memory.get(job.key) if job.key is not None else None
-        if runs is not None:
+        if runs is not None and sum(run.duration_fs for run in runs) >= job.bound_fs:
             job.reused = True
             job.runs = runs
             self.stale = True
@@ -122,7 +122,9 @@ class Server:
         """Play a job's kernels beside those of other streams."""
         env = self.env
         job.start_fs = int(env.now)
-        for kernel in self.kernels_of(job.work, self.address):
+        for number, kernel in enumerate(self.kernels_of(job.work, self.address)):
+            if number:
+                yield env.timeout(self.gap_fs)
             run = yield from self._shared_kernel(kernel)
             job.runs.append(run)
         job.end_fs = int(env.now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulator.errors import OptionError, suggest
+from simulator.errors import OptionError, nearest, suggest
 from simulator.trace.schema import DTYPE_BITS
 from simulator.trace.work import (
     Attention,
@@ -27,6 +27,7 @@ from simulator.trace.work import (
 
 MAX_EXTENT = 1 << 40
 MAX_INDICES = 1 << 26
+MAX_INPUTS = 64
 SHORT = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "fp8": "float8"}
 
 
@@ -43,9 +44,9 @@ class Arguments:
         text = self.values.get(name)
         if text is None:
             if default is None:
-                raise OptionError(
-                    f"'{self.operator}' needs {name}=N", where="op", remedy=f"add {name}=4096"
-                )
+                near = nearest(name, [key for key in self.values if key not in self.known])
+                remedy = f"'{near}' is not known, write {name}" if near else f"add {name}=4096"
+                raise OptionError(f"'{self.operator}' needs {name}=N", where="op", remedy=remedy)
             return default
         if not text.isascii() or not text.isdigit() or not 0 < int(text[:20]) <= MAX_EXTENT:
             raise OptionError(
@@ -125,7 +126,11 @@ def _attention(a: Arguments) -> Work:
 def _elementwise(a: Arguments) -> Work:
     elements, inputs, dtype = a.number("elements"), a.number("inputs", 2), a.dtype()
     new = _Operands()
-    reads = tuple(new(elements, dtype) for _ in range(min(inputs, 64)))
+    if inputs > MAX_INPUTS:
+        raise OptionError(
+            f"inputs={inputs} is more than {MAX_INPUTS}", where="op", remedy="give fewer inputs"
+        )
+    reads = tuple(new(elements, dtype) for _ in range(inputs))
     return Elementwise(reads, (new(elements, dtype),), elements=elements)
 
 
@@ -235,10 +240,10 @@ def single_work(operator: str, extents: Sequence[str]) -> tuple[Work, str]:
     values: dict[str, str] = {}
     for extent in extents:
         key, equals, value = extent.partition("=")
-        if not equals or not key or not value or key in values:
-            raise OptionError(
-                f"'{extent}' is not KEY=VALUE, each key once", where="op", remedy="write m=128"
-            )
+        if not equals or not key or not value:
+            raise OptionError(f"'{extent}' is not KEY=VALUE", where="op", remedy="write m=128")
+        if key in values:
+            raise OptionError(f"'{key}' is given twice", where="op", remedy="give each key once")
         values[key] = value
     arguments = Arguments(operator, values, [])
     work = BUILDERS[operator](arguments)

@@ -44,61 +44,81 @@ class Warmth:
 
 def warmth(works: Sequence[Work]) -> list[Warmth]:
     """One entry per work, in program order."""
-    touched: dict[int, _Ranges] = {}
+    histories: dict[int, _History] = {}
     scattered: dict[int, int] = {}
-    last_use: dict[int, tuple[int, bool]] = {}
     clock = 0
     found = []
     for work in works:
+        uses = [
+            histories.setdefault(operand.storage, _History()).last(*_range(operand))
+            for operand in (*work.reads, *work.writes)
+        ]
         fresh = 0
+        clock += work.bytes_read + work.bytes_written
         for operand in work.reads:
-            if operand.bytes:
-                ranges = touched.setdefault(operand.storage, _Ranges())
-                new = ranges.add(operand.offset, operand.offset + _extent(operand))
-                fresh += max(0, min(operand.bytes, new) - scattered.pop(operand.storage, 0))
-        distances, dirty = [], []
-        for operand in (*work.reads, *work.writes):
-            use = last_use.get(operand.storage)
-            distances.append(NEVER if use is None else clock - use[0])
-            dirty.append(use is not None and use[1])
+            # Of a strided operand, all that was touched before may be its own bytes; the
+            # same operand read twice by one work is fresh once.
+            start, stop = _range(operand)
+            history = histories[operand.storage]
+            new = history.last(start, stop).untouched
+            known = stop - start - new + scattered.pop(operand.storage, 0)
+            fresh += max(0, operand.bytes - known)
+            history.put(start, stop, clock, False)
         for operand in work.writes:
             if operand.span > operand.bytes:
                 # A token appended to every head of a cache spans the cache but is not the cache.
                 scattered[operand.storage] = scattered.get(operand.storage, 0) + operand.bytes
-                continue
-            ranges = touched.setdefault(operand.storage, _Ranges())
-            ranges.add(operand.offset, operand.offset + _extent(operand))
-        clock += work.bytes_read + work.bytes_written
-        for operand in work.reads:
-            last_use[operand.storage] = (clock, False)
-        for operand in work.writes:
-            last_use[operand.storage] = (clock, True)
-        found.append(Warmth(fresh, tuple(distances), tuple(dirty)))
+            else:
+                histories[operand.storage].put(*_range(operand), clock, True)
+        before = clock - work.bytes_read - work.bytes_written
+        found.append(
+            Warmth(
+                fresh,
+                tuple(NEVER if use.untouched else before - use.clock for use in uses),
+                tuple(use.dirty for use in uses),
+            )
+        )
     return found
 
 
-def _extent(operand: Operand) -> int:
-    return max(operand.span, operand.bytes)
+def _range(operand: Operand) -> tuple[int, int]:
+    return operand.offset, operand.offset + max(operand.span, operand.bytes)
 
 
-class _Ranges:
-    """Disjoint touched byte ranges of a storage, ascending."""
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What is known of a byte range: bytes never touched, the clock of its least recent
+    use, whether any of it was last written."""
+
+    untouched: int
+    clock: int
+    dirty: bool
+
+
+class _History:
+    """Last use of each byte of a storage: disjoint (start, stop, clock, dirty), ascending."""
 
     def __init__(self) -> None:
-        self._ranges: list[tuple[int, int]] = []
+        self._segments: list[tuple[int, int, int, bool]] = []
 
-    def add(self, start: int, stop: int) -> int:
-        """Mark ``[start, stop)``; returns how many of its bytes were new."""
-        new = stop - start
-        kept: list[tuple[int, int]] = []
-        for low, high in self._ranges:
-            if high < start or low > stop:
-                kept.append((low, high))
-                continue
-            new -= max(0, min(high, stop) - max(low, start))
-            start, stop = min(low, start), max(high, stop)
-        kept.append((start, stop))
-        kept.sort()
-        self._ranges = kept
-        # Ranges merged above may reach beyond the request; overlap was subtracted once.
-        return max(0, new)
+    def last(self, start: int, stop: int) -> _Use:
+        covered, oldest, dirty = 0, NEVER, False
+        for low, high, clock, written in self._segments:
+            overlap = min(high, stop) - max(low, start)
+            if overlap > 0:
+                covered += overlap
+                oldest = clock if oldest == NEVER else min(oldest, clock)
+                dirty = dirty or written
+        return _Use(stop - start - covered, oldest, dirty)
+
+    def put(self, start: int, stop: int, clock: int, dirty: bool) -> None:
+        if start >= stop:
+            return
+        kept = []
+        for low, high, when, written in self._segments:
+            if low < start:
+                kept.append((low, min(high, start), when, written))
+            if high > stop:
+                kept.append((max(low, stop), high, when, written))
+        kept.append((start, stop, clock, dirty))
+        self._segments = sorted(segment for segment in kept if segment[0] < segment[1])

@@ -136,7 +136,7 @@ REFUSED = {
     "operator": (("op", "gem", "m=1", "--hw", A100), "did you mean 'gemm'"),
     "missing extent": (("op", "gemm", "m=8", "n=8", "--hw", A100), "needs k=N"),
     "unknown extent": ((*GEMM, "kk=8"), "has no extent 'kk'"),
-    "extent twice": ((*GEMM, "m=9"), "each key once"),
+    "extent twice": ((*GEMM, "m=9"), "given twice"),
     "extent of zero": (("op", "gemm", "m=0", "n=8", "k=8", "--hw", A100), "m=0"),
     "extent no number": (("op", "gemm", "m=x", "n=8", "k=8", "--hw", A100), "m=x"),
     "extent huge": (("op", "copy", "bytes=9999999999999999", "--hw", A100), "bytes="),
@@ -146,6 +146,9 @@ REFUSED = {
         ("op", "attention", "heads=8", "kv_heads=3", "kv_len=9", "--hw", A100),
         "not a multiple",
     ),
+    "too many inputs": (("op", "elementwise", "elements=9", "inputs=99", "--hw", A100), "99"),
+    "capital": (("op", "gemm", "M=8", "n=8", "k=8", "--hw", A100), "needs m=N"),
+    "same device twice": (("compare", "gpt2", "--hw", f"{A100},{A100}"), "twice"),
     "empty comparison": (("compare", "gpt2", "--hw", ","), "no device given"),
 }
 
