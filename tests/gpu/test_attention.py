@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,25 @@ def test_decode_splits_a_long_context(lab: SimpleNamespace) -> None:
     assert len(short.kernels) == 1
     assert long.kernels[1] == "elementwise"
     assert long.seconds < 5 * short.seconds
+
+
+def test_more_queries_per_key_are_no_cliff(lab: SimpleNamespace) -> None:
+    """From fragments of 16 rows to a whole tile of them: the same keys, more products."""
+    seconds = [lab.play(lab.attention(2 * rows, 4096, kv_heads=2, dim=128)).seconds
+               for rows in (8, 16, 32, 64, 128)]  # fmt: skip
+    assert seconds == sorted(seconds)
+    assert all(b < 1.8 * a for a, b in pairwise(seconds))
+
+
+def test_a_wide_decode_block_fits_its_sm(lab: SimpleNamespace) -> None:
+    """128 rows with values of 512 elements, as latent attention has."""
+    sm = lab.a100.spec.chip.sm
+    for dim in (64, 128, 512):
+        needs = lab.a100.kernels(lab.attention(128, 4096, kv_heads=1, dim=dim), lab.address)[
+            0
+        ].needs
+        assert needs["registers"] <= sm.registers
+        assert needs["shared"] <= sm.shared_memory
 
 
 def test_causal_is_cheaper_than_full(lab: SimpleNamespace) -> None:

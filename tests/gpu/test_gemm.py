@@ -107,6 +107,14 @@ def test_products_without_a_matrix_pipe_use_the_lanes(lab: SimpleNamespace) -> N
     assert lab.play(replace(work, reads=wide)).seconds > 2 * lab.play(work).seconds
 
 
+def test_every_product_of_a_batch_has_its_own_place(lab: SimpleNamespace) -> None:
+    (kernel,) = lab.a100.kernels(lab.gemm(16, 16, 16, 1000), lab.address)
+    assert kernel.count == 1000
+    step = 2 * 16 * 16
+    for column, stride in ((1, step), (2, step), (3, 16 * 16)):
+        assert set(kernel.tasks[1:, column] - kernel.tasks[:-1, column]) == {stride}
+
+
 class TestGroups:
     def test_time_grows_with_rows(self, lab: SimpleNamespace) -> None:
         seconds = [lab.play(lab.grouped((r,) * 8, 1024, 1024)).seconds for r in (1, 64, 512)]

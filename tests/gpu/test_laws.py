@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,6 +77,52 @@ class TestBytes:
         assert played.dram_read <= work.bytes_read + 4 * lab.SECTOR
         if len(played.kernels) == 1:
             assert played.stored == work.bytes_written
+
+    @given(
+        m=small, n=small, k=st.sampled_from([16, 70, 9000]), batch=st.integers(1, 3),
+        extra=st.sampled_from(["bias", "one c", "c", "two"]),
+    )  # fmt: skip
+    @FEW
+    def test_what_a_product_adds(
+        self, lab: SimpleNamespace, m: int, n: int, k: int, batch: int, extra: str
+    ) -> None:
+        """A bias row, a C for all products or for each, in float32; split-K or not."""
+        rows = {"bias": 1, "one c": m, "c": m * batch, "two": m * batch}[extra]
+        more = [lab.operand(8, 4 * rows * n, 32), lab.operand(9, 2 * n)]
+        work = lab.gemm(m, n, k, batch)
+        check(lab, replace(work, reads=(*work.reads, *more[: 1 + (extra == "two")])))
+
+    @given(rows=st.lists(st.integers(1, 90), min_size=1, max_size=4), n=small)
+    @FEW
+    def test_bias_of_experts(self, lab: SimpleNamespace, rows: list[int], n: int) -> None:
+        work = lab.grouped(tuple(rows), n, 64)
+        check(lab, replace(work, reads=(*work.reads, lab.operand(8, 2 * len(rows) * n))))
+
+    @given(
+        heads=st.sampled_from([1, 4, 12]),
+        q_len=st.sampled_from([1, 3, 40, 200]),
+        kv_len=st.integers(1, 600),
+        mask_of=st.sampled_from(["keys", "head", "heads"]),
+        causal=st.booleans(),
+    )
+    @FEW
+    def test_masks(
+        self, lab: SimpleNamespace, heads: int, q_len: int, kv_len: int, mask_of: str, causal: bool
+    ) -> None:
+        kv_len = max(kv_len, q_len)
+        work = lab.attention(heads, kv_len, kv_heads=1, q_len=q_len, causal=causal)
+        rows = {"keys": 1, "head": q_len, "heads": heads * q_len}[mask_of]
+        check(lab, replace(work, reads=(*work.reads, lab.operand(8, 2 * rows * kv_len))))
+
+    @given(heads=st.integers(1, 5), q_len=st.integers(1, 300), masked=st.booleans())
+    @FEW
+    def test_backward(self, lab: SimpleNamespace, heads: int, q_len: int, masked: bool) -> None:
+        """dO and O, sums padded to 32 rows, a seed, perhaps a mask."""
+        work = lab.attention(heads, q_len, q_len=q_len, backward=True)
+        sizes = [*2 * (work.reads[0].bytes,), 4 * heads * -(-q_len // 32) * 32, 8]
+        sizes += [2 * heads * q_len * q_len] * masked
+        more = [lab.operand(8 + i, size, 32 if i == 2 else 16) for i, size in enumerate(sizes)]
+        check(lab, replace(work, reads=(*work.reads, *more)))
 
     @given(elements=st.integers(1, 200_000), inputs=st.integers(1, 3), outputs=st.integers(1, 2))
     @FEW
@@ -167,6 +214,17 @@ def test_cache_keeps_no_more_than_its_usable_part(lab: SimpleNamespace) -> None:
     work = lab.elementwise(lab.a100.cache_bytes // 2 * 2, outputs=0)  # twice the cache
     bench.play(work)
     assert bench.play(work).dram_read > work.bytes_read - lab.a100.cache_bytes
+
+
+def test_a_whole_mask_and_a_whole_c_are_on_the_clock(lab: SimpleNamespace) -> None:
+    """Operands beside the three and two usual ones, larger than all of those."""
+    scores = lab.attention(8, 4096, q_len=1024)
+    masked = replace(scores, reads=(*scores.reads, lab.operand(8, 2 * 8 * 1024 * 4096)))
+    assert check(lab, masked).seconds > lab.play(scores).seconds
+    outer = lab.gemm(4096, 4096, 16)
+    added = replace(outer, reads=(*outer.reads, lab.operand(8, 4 * 4096 * 4096, 32)))
+    played = check(lab, added)
+    assert played.loaded - lab.play(outer).loaded == added.reads[2].bytes
 
 
 @pytest.mark.parametrize("kind", ["elementwise", "rowwise"])

@@ -5,7 +5,8 @@ matrix pipe, exponentials on the special pipe, weighted sum on the matrix pipe. 
 threads of the block run two key tiles apart, so products of one tile overlap the
 softmax of another (FlashAttention-2 and -3, Dao 2023, Shah et al. 2024).  Decode has one
 query per head: the KV sequence is split over blocks and a second kernel combines.
-Heads that share keys and values (grouped queries) load them once.
+Heads that share keys and values (grouped queries) load them once.  A mask is walked with
+the keys; what backward reads besides (dO, O, sums) comes in with the queries.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from simulator.engine.program import (
     Pattern,
     Program,
     Release,
+    Step,
     Wait,
 )
 from simulator.gpu.mapping.rates import matrix_units, special_units, vector_units
@@ -34,9 +36,11 @@ from simulator.trace.work import Attention, Elementwise, Operand
 
 QUERY_TILE = 128
 KEY_TILE = 64
-DECODE_QUERIES = 16
-"""Up to this many query rows per KV head the kernel is a decode kernel; the matrix pipe
-works on fragments of 16 rows."""
+DECODE_QUERIES = 128
+"""Up to this many query rows per KV head, one tile of a block, the kernel is a decode
+kernel: more rows of tiles keep the SMs busy without splitting the context."""
+FRAGMENT_ROWS = 16
+"""The matrix pipe works on whole fragments."""
 MIN_SPLIT_KEYS = 128
 VECTOR_PER_SCORE = 4
 """Scale, subtract the running maximum, sum, convert."""
@@ -84,23 +88,25 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
         steps = np.full_like(tile, -(-work.kv_len // KEY_TILE))
     kv_head = head // group
     rows = np.minimum(work.q_len - tile * q_tile, q_tile)
-    q_row = work.head_dim * q.bits // 8
+    all_rows = work.batch * work.heads * work.q_len
+    first_row = head * work.q_len + tile * q_tile
+    mask, others = _mask(work)
     k_row = work.head_dim * k.bits // 8
     v_row = work.value_dim * v.bits // 8
     o_row = work.value_dim * work.writes[0].bits // 8
-    q_head = q.bytes // (work.batch * work.heads)
-    o_head = work.q_len * o_row
+    mask_row = work.kv_len * mask.bits // 8 if mask else 0
+    mask_rows = mask.bytes // mask_row if mask else 1
     k_base = address(k) + kv_head * _head_stride(k, kv_count)
     v_base = address(v) + kv_head * _head_stride(v, kv_count)
     tasks = np.column_stack(
         [
             np.zeros_like(head),
-            address(q) + head * q_head + tile * q_tile * q_row,
+            first_row % mask_rows * mask_row,
             k_base,
             v_base,
             steps,
             rows,
-            head * o_head + tile * q_tile * o_row,
+            first_row,
         ]
     )
     scores = q_tile * KEY_TILE
@@ -108,16 +114,17 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
     _, products_pv = matrix_units(spec, work, 2 * scores * work.value_dim)
     # Backward recomputes the scores and adds dV, dP, dQ, dK.
     first, second = (1, 1) if not work.backward else (2, 3)
-    load_q = _rows("read", "load", q_row, 0, inner=Coordinate(4))
+    load_rows = [Access(_with_queries(operand, address, all_rows)) for operand in (q, *others)]
     load_k = _rows("read", "load", KEY_TILE * k_row, 1, limit=_end(k, address))
     load_v = _rows("read", "load", KEY_TILE * v_row, 2, limit=_end(v, address))
-    threads = [
+    load_mask = [] if mask is None else [Access(_mask_tile(mask, address, mask_row), "keys")]
+    threads: list[tuple[Step, ...]] = [
         (
             start(spec),
-            Access(load_q),
+            *load_rows,
             Loop(
                 Coordinate(3),
-                (Wait("empty"), Access(load_k, "keys"), Access(load_v, "values")),
+                (Wait("empty"), *load_mask, Access(load_k, "keys"), Access(load_v, "values")),
             ),
         ),
         (
@@ -125,7 +132,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
             Loop(
                 Coordinate(3),
                 (
-                    Wait("keys"),
+                    Wait("keys", 1 + len(load_mask)),
                     Wait("room"),
                     Compute(pipe, first * products_qk),
                     Release("scores"),
@@ -153,7 +160,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
                 "store",
                 chunk=max(1, min(o_row, operand.bytes)),
                 base=address(operand),
-                coordinates=(0, 0, 0, 0, 0, 1),
+                coordinates=(0, 0, 0, 0, 0, o_row),
                 inner=Coordinate(4),
                 inner_stride=o_row,
                 limit=address(operand) + max(operand.bytes, operand.span),
@@ -178,7 +185,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
         )
     )
     tokens = {"empty": STAGES, "room": 2, "keys": 0, "values": 0, "scores": 0, "weights": 0}
-    shared = q_tile * q_row + STAGES * KEY_TILE * (k_row + v_row)
+    shared = q_tile * work.head_dim * q.bits // 8 + STAGES * KEY_TILE * (k_row + v_row)
     needs = {
         "threads": 128,
         "registers": q_tile * (work.value_dim + KEY_TILE) + 128 * 64,
@@ -190,15 +197,58 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
     return Kernel(name, "sm", programs, tasks, needs, alike=not work.causal)
 
 
-def _rows(
-    kind: str,
-    path: str,
-    chunk: int,
-    coordinate: int,
-    inner: int | Coordinate = 1,
-    limit: int = 0,
-) -> Pattern:
-    """Consecutive chunks from the address in a coordinate, one (or ``inner``) per step."""
+def _mask(work: Attention) -> tuple[Operand | None, tuple[Operand, ...]]:
+    """The operand that has an element per query row (or few rows for all) and key, and the
+    operands that have some bytes per query row.  A causal kernel skips keys and so cannot
+    walk a mask with them."""
+    others = tuple(operand for operand in work.reads[3:] if operand.bytes)
+    if work.causal:
+        return None, others
+    rows = work.batch * work.heads * work.q_len
+    per_row = rows * max(work.head_dim, work.value_dim)
+    for number, operand in enumerate(others):
+        elements = operand.bytes * 8 // operand.bits
+        like_queries = work.backward and elements % rows == 0 and elements <= per_row
+        mask_rows, rest = divmod(elements, work.kv_len)
+        whole = mask_rows == 1 or (mask_rows and mask_rows % work.q_len == 0)
+        if not like_queries and not rest and whole and work.kv_len * operand.bits % 8 == 0:
+            return operand, others[:number] + others[number + 1 :]
+    return None, others
+
+
+def _mask_tile(mask: Operand, address: Addresses, mask_row: int) -> Pattern:
+    """Per step, the columns of one tile of keys in the block's rows of the mask."""
+    columns = max(1, KEY_TILE * mask.bits // 8)
+    return Pattern(
+        "read",
+        "load",
+        chunk=min(columns, mask_row),
+        base=address(mask),
+        coordinates=(1,),
+        loops=(columns,),
+        inner=Coordinate(4),
+        inner_stride=mask_row,
+        limit=address(mask) + mask.bytes,
+    )
+
+
+def _with_queries(operand: Operand, address: Addresses, all_rows: int) -> Pattern:
+    """The share of an operand that belongs to the block's query rows."""
+    share = -(-operand.bytes // all_rows)
+    return Pattern(
+        "read",
+        "load",
+        chunk=share,
+        base=address(operand),
+        coordinates=(0, 0, 0, 0, 0, share),
+        inner=Coordinate(4),
+        inner_stride=share,
+        limit=_end(operand, address),
+    )
+
+
+def _rows(kind: str, path: str, chunk: int, coordinate: int, limit: int) -> Pattern:
+    """Consecutive chunks from the address in a coordinate, one per step."""
     coordinates = [0] * 6
     coordinates[coordinate] = 1
     return Pattern(
@@ -207,9 +257,22 @@ def _rows(
         chunk=chunk,
         coordinates=tuple(coordinates),
         loops=(chunk,),
-        inner=inner,
-        inner_stride=chunk,
         limit=limit,
+    )
+
+
+def _with_steps(operand: Operand, address: Addresses, blocks: int, steps: int) -> Pattern:
+    """A decode block's share of an operand (a mask), spread over its steps."""
+    share = -(-operand.bytes // blocks)
+    chunk = -(-share // steps)
+    return Pattern(
+        "read",
+        "load",
+        chunk=chunk,
+        base=address(operand),
+        coordinates=(0, 0, 0, 0, share),
+        loops=(chunk,),
+        limit=_end(operand, address),
     )
 
 
@@ -224,18 +287,19 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
     # Enough blocks for two per SM, none shorter than a few tiles.
     split = max(1, min(2 * spec.chip.sms // heads, work.kv_len // MIN_SPLIT_KEYS))
     cuts = np.array([tiles * i // split for i in range(split + 1)], dtype=np.int64)
+    q_share = -(-q.bytes // heads)
     head, part = np.divmod(np.arange(heads * split, dtype=np.int64), split)
     tasks = np.column_stack(
         [
             np.zeros_like(head),
-            address(q) + head * (q.bytes // heads),
+            address(q) + head * q_share,
             address(k) + head * _head_stride(k, heads) + cuts[part] * key_tile * k_row,
             address(v) + head * _head_stride(v, heads) + cuts[part] * key_tile * v_row,
             cuts[part + 1] - cuts[part],
             head * split + part,
         ]
     )
-    fragments = -(-rows // DECODE_QUERIES) * DECODE_QUERIES
+    fragments = -(-rows // FRAGMENT_ROWS) * FRAGMENT_ROWS
     pipe, products = matrix_units(
         spec, work, 2 * fragments * key_tile * (work.head_dim + work.value_dim)
     )
@@ -251,16 +315,22 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
     )
     load_k = _rows("read", "load", key_tile * k_row, 1, limit=_end(k, address))
     load_v = _rows("read", "load", key_tile * v_row, 2, limit=_end(v, address))
+    extras = [
+        Access(_with_steps(operand, address, heads * split, tiles // split), "full")
+        for operand in work.reads[3:]
+        if operand.bytes
+    ]
     threads = (
         (
             start(spec),
-            Access(_rows("read", "load", max(32, q.bytes // heads), 0)),
+            Access(_rows("read", "load", q_share, 0, limit=_end(q, address))),
             Loop(
                 Coordinate(3),
                 (
                     Wait("empty"),
                     Access(load_k, "full"),
                     Access(load_v, "full"),
+                    *extras,
                 ),
             ),
         ),
@@ -269,7 +339,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
             Loop(
                 Coordinate(3),
                 (
-                    Wait("full", 2),
+                    Wait("full", 2 + len(extras)),
                     Compute(pipe, products),
                     Compute("special", special_units(spec, scores)),
                     Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
@@ -279,10 +349,13 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
             Access(store),
         ),
     )
+    # Sums and scores of a fragment fit beside the other registers of 128 threads.
+    sums = (fragments - FRAGMENT_ROWS) * (work.value_dim + key_tile)
+    shared = fragments * work.head_dim * q.bits // 8 + STAGES * key_tile * (k_row + v_row)
     needs = {
         "threads": 128,
-        "registers": 128 * 128,
-        "shared": min(STAGES * key_tile * (k_row + v_row), spec.chip.sm.shared_memory),
+        "registers": min(128 * 128 + sums, spec.chip.sm.registers),
+        "shared": min(shared, spec.chip.sm.shared_memory),
         "blocks": 1,
     }
     program = Program(threads, {"empty": STAGES, "full": 0})

@@ -2,10 +2,11 @@
 
 A thread block owns a tile of C.  Its copy thread fills a ring of stages with slices of
 A and B along K; its matrix thread consumes them and stores the tile at the end, after
-the last product, as library kernels do.  Operands are addressed in blocks of
-:data:`BLOCK_ROWS` rows by one K-step, which keeps bytes and reuse exact and
-approximates the order in which rows reach DRAM.  Pruned weights save traffic, not
-products: no pipe that skips them is described.
+the last product, as library kernels do.  What is added to the product (a bias, a C) is
+loaded before the store, or by the kernel that adds the parts of split-K.  Operands are
+addressed in blocks of :data:`BLOCK_ROWS` rows by one K-step, which keeps bytes and
+reuse exact and approximates the order in which rows reach DRAM.  Pruned weights save
+traffic, not products: no pipe that skips them is described.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ RASTER_ROWS = 8
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """One product of a launch: its extents and where its operands begin."""
+    """Products of a launch that differ in place alone: extents, where the first one's
+    operands begin, how far the next one's are."""
 
     m: int
     n: int
@@ -52,6 +54,9 @@ class Matrix:
     b: int
     c: int
     """Elements of C before its first."""
+    count: int = 1
+    stride_a: int = 0
+    stride_b: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +135,8 @@ def gemm(spec: GpuSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
         0 if is_shared else operand.bytes // work.batch
         for operand, is_shared in zip((a, b), shared, strict=True)
     ]
-    matrices = [
-        Matrix(m, n, address(a) + i * strides[0], address(b) + i * strides[1], i * m * n)
-        for i in range(work.batch)
-    ]
-    kernel = _kernel(spec, work, launch, matrices)
+    matrices = Matrix(m, n, address(a), address(b), 0, work.batch, *strides)
+    kernel = _kernel(spec, work, launch, [matrices], address)
     return (kernel, _reduction(spec, work, launch, address)) if split else (kernel,)
 
 
@@ -180,7 +182,7 @@ def grouped_gemm(spec: GpuSpec, work: GroupedGemm, address: Addresses) -> Sequen
         for expert, count in enumerate(work.rows)
         if count
     ]
-    return (_kernel(spec, work, launch, matrices),)
+    return (_kernel(spec, work, launch, matrices, address),)
 
 
 def _peak(spec: GpuSpec, work: Work) -> float:
@@ -196,14 +198,17 @@ def _end(operand: Operand, address: Addresses) -> int:
     return address(operand) + max(operand.span, operand.bytes)
 
 
-def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix]) -> Kernel:
+def _kernel(
+    spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix], address: Addresses
+) -> Kernel:
     problem, tile = launch.problem, launch.tile
     pitch_a = BLOCK_ROWS * _row_bytes(problem.k, problem.a_bytes)
     pitch_b = BLOCK_ROWS * _row_bytes(problem.k, problem.b_bytes)
     widest = max(problem.a_bytes, problem.b_bytes)
     pipe, units = matrix_units(spec, work, 2 * tile.m * tile.n * tile.k_bytes / widest)
     # The whole tile is multiplied, edges included: pipes work on full fragments.
-    products = Loop(Coordinate(3), (Wait("full", 2), Compute(pipe, units), Release("empty")))
+    steps = Coordinate(3) if tile.split > 1 else launch.steps
+    products = Loop(steps, (Wait("full", 2), Compute(pipe, units), Release("empty")))
     last = (problem.n - 1) % tile.n + 1
     load_a = Pattern(
         "read",
@@ -215,6 +220,10 @@ def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix
         inner_stride=pitch_a,
         limit=launch.end_a,
     )
+    tasks = np.concatenate([_tasks(launch, matrix, pitch_a, pitch_b) for matrix in matrices])
+    if tile.split == 1:
+        # All blocks take the same steps, so that their column can number the blocks.
+        tasks[:, 4] = np.arange(len(tasks))
     programs = []
     for columns in (tile.n, last):
         load_b = Pattern(
@@ -239,13 +248,19 @@ def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix
         copy: tuple[Step, ...] = (
             start(spec),
             Loop(
-                Coordinate(3),
+                steps,
                 (Wait("empty"), Access(load_a, "full"), Access(load_b, "full")),
             ),
         )
-        threads = (copy, (start(spec), products, Access(store)))
-        programs.append(Program(threads, {"empty": tile.stages, "full": 0}))
-    tasks = np.concatenate([_tasks(launch, matrix, pitch_a, pitch_b) for matrix in matrices])
+        added = () if tile.split > 1 else work.reads[2:]
+        loads = [
+            Access(_added(launch, operand, address, columns, len(tasks)), "added")
+            for operand in added
+            if operand.bytes
+        ]
+        last_steps: tuple[Step, ...] = (*loads, Wait("added", len(loads))) if loads else ()
+        threads = (copy, (start(spec), products, *last_steps, Access(store)))
+        programs.append(Program(threads, {"empty": tile.stages, "full": 0, "added": 0}))
     needs = {
         "threads": tile.threads,
         "registers": tile.registers,
@@ -253,6 +268,28 @@ def _kernel(spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix
         "blocks": 1,
     }
     return Kernel(launch.name, "sm", tuple(programs), tasks, needs)
+
+
+def _added(
+    launch: Launch, operand: Operand, address: Addresses, columns: int, blocks: int
+) -> Pattern:
+    """The block's tile of an operand as large as C, or its share of a smaller one: a bias
+    row passes the port once, not once per row of tiles."""
+    element = max(1, operand.bits // 8)
+    begin, end = address(operand), _end(operand, address)
+    if operand.bytes >= launch.elements * element:
+        return Pattern(
+            "read",
+            "load",
+            chunk=columns * element,
+            base=begin,
+            coordinates=(0, 0, element),
+            inner=Coordinate(5),
+            inner_stride=launch.problem.n * element,
+            limit=end,
+        )
+    share = -(-operand.bytes // blocks)
+    return Pattern("read", "load", chunk=share, base=begin, coordinates=(0, 0, 0, share), limit=end)
 
 
 def _tasks(launch: Launch, matrix: Matrix, pitch_a: int, pitch_b: int) -> np.ndarray:
@@ -285,15 +322,23 @@ def _tasks(launch: Launch, matrix: Matrix, pitch_a: int, pitch_b: int) -> np.nda
                 ]
             )
         )
-    return np.concatenate(parts)
+    one = np.concatenate(parts)
+    product = np.repeat(np.arange(matrix.count, dtype=np.int64), len(one))
+    tasks = np.tile(one, (matrix.count, 1))
+    for column, stride in enumerate((matrix.stride_a, matrix.stride_b, matrix.m * matrix.n), 1):
+        tasks[:, column] += product * stride
+    return tasks
 
 
 def _reduction(spec: GpuSpec, work: Gemm, launch: Launch, address: Addresses) -> Kernel:
-    """Adds the partial sums of split-K."""
+    """Adds the partial sums of split-K, and what is added to the product."""
     split = launch.tile.split
     partial = Operand(-1, 0, launch.elements * 4 * split, 32, "float32", "activation")
     adds = Elementwise(
-        (partial,), work.writes[:1], elements=launch.elements, vector_per_element=split
+        (partial, *work.reads[2:]),
+        work.writes[:1],
+        elements=launch.elements,
+        vector_per_element=split,
     )
 
     def place(operand: Operand) -> int:
