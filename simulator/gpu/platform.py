@@ -54,7 +54,7 @@ class GpuPlatform:
             Limit("vector", operations.get("vector", 0) / spec.vector_peak),
             Limit("special", operations.get("special", 0) / spec.special_peak),
         ]
-        products = operations.get("matrix", 0)
+        products = operations.get("matrix", 0) / _kept(work)
         if products:
             kind = matrix_type(spec, work)
             if kind is None:
@@ -91,6 +91,7 @@ class GpuPlatform:
         energy = self.spec.energy
         kind = matrix_type(self.spec, work) if work is not None else None
         matrix = energy.vector if kind is None else energy.matrix[kind]  # type: ignore[index]
+        matrix /= _kept(work)
         l1 = 8 * energy.l1
         return EnergyRates(
             per_unit={
@@ -109,6 +110,12 @@ class GpuPlatform:
             burst_bytes=self.spec.memory.organization.access,
             channels=self.spec.memory.channels,
         )
+
+
+def _kept(work: Work | None) -> float:
+    """Share of the executed products that the work counts: pipes also multiply what was
+    pruned."""
+    return work.density if isinstance(work, (Gemm, GroupedGemm)) else 1.0
 
 
 PLATFORM = GpuPlatform

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from simulator.errors import UnmappedOperatorError
+from simulator.errors import HardwareError, UnmappedOperatorError
 from simulator.trace.work import Gather, RowWise, Unmapped, View, Work
 
 
@@ -74,6 +74,54 @@ def test_roofs_name_what_binds(lab: SimpleNamespace) -> None:
     assert binding(thin, 0) == "l2"
     assert binding(lab.elementwise(1 << 20, special=64), 0) == "special"
     assert binding(RowWise((), (), 1000, 1000, 1, vector_per_element=100), 0) == "vector"
+
+
+def test_pruned_products_cost_what_the_pipe_does(lab: SimpleNamespace) -> None:
+    """Roof and energy count what is executed, as time does."""
+    for dense in (lab.gemm(512, 512, 512), lab.grouped((64, 0, 64), 256, 256)):
+        pruned = replace(dense, density=0.25)
+
+        def roof(work: Work) -> float:
+            (limit,) = [x.seconds for x in lab.a100.limits(work, 0) if x.name == "matrix"]
+            return limit
+
+        def joules(work: Work) -> float:
+            each = lab.a100.energy_rates(work).per_operation["matrix"][1]
+            return each * work.operations["matrix"]
+
+        assert roof(pruned) == pytest.approx(roof(dense))
+        assert joules(pruned) == pytest.approx(joules(dense))
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("chip.sm.threads=255", "threads 255 cannot hold .*; give 256 or more"),
+        ("chip.sm.registers=8191", "registers 8191 .*; give 16384 or more"),
+        ("chip.sm.shared_memory=31 KiB", "shared_memory 31744 B .*; give 32768 B or more"),
+        ("chip.clock=0.5 MHz", "chip.clock .* between 1 MHz and 100 GHz"),
+        ("chip.clock=101 GHz", "chip.clock .* between 1 MHz and 100 GHz"),
+        ("chip.sms=4097", "chip.sms 4097 is above 4096"),
+    ],
+)
+def test_impossible_chips_are_refused(lab: SimpleNamespace, override: str, told: str) -> None:
+    with pytest.raises(HardwareError, match=told):
+        lab.platform("a100-sxm-80gb", override)
+
+
+def test_the_smallest_chip_runs_every_kind(lab: SimpleNamespace) -> None:
+    small = lab.platform(
+        "a100-sxm-80gb", "chip.sm.threads=256", "chip.sm.registers=16384",
+        "chip.sm.shared_memory=32 KiB", "chip.sms=1",
+    )  # fmt: skip
+    index = np.arange(64)
+    for work in (
+        lab.gemm(1, 64, 1024), lab.gemm(300, 300, 300), lab.grouped((3, 0, 50), 64, 64),
+        lab.attention(128, 256, kv_heads=1, dim=512), lab.attention(4, 256, q_len=256),
+        lab.elementwise(5000), lab.rowwise(1, 1 << 16), lab.gather(index, 64, 64),
+        lab.scatter(index, 64, 64), lab.sparse(np.arange(65), index, 64, 16),
+    ):  # fmt: skip
+        assert lab.play(work, on=small).seconds > 0
 
 
 def test_parts_have_the_peaks_of_the_description(lab: SimpleNamespace) -> None:
