@@ -29,6 +29,13 @@ MatrixType = Literal["float64", "tf32", "float16", "bfloat16", "float8", "float4
 """Operand types of matrix pipes; float32 products without one run on the vector lanes."""
 
 
+SMALLEST_SM = (("threads", 256, ""), ("registers", 1 << 14, ""), ("shared_memory", 1 << 15, " B"))
+"""What the smallest blocks take: 256 threads, 128 threads of 128 registers, two stages of
+the longest K-step of the smallest tile."""
+MOST_SMS = 4096
+CLOCKS_HZ = (1e6, 1e11)
+
+
 class Sm(Block):
     """A streaming multiprocessor."""
 
@@ -54,6 +61,17 @@ class Sm(Block):
     block_start: Seconds
     """Ramp of a thread block before its first load: instruction fetch, parameters."""
     barrier_cycles: Count
+
+    @model_validator(mode="after")
+    def _holds_a_block(self) -> Self:
+        """Kernels have blocks that no smaller SM could start."""
+        for key, least, unit in SMALLEST_SM:
+            if getattr(self, key) < least:
+                raise ValueError(
+                    f"{key} {getattr(self, key)}{unit} cannot hold one thread block of every "
+                    f"kernel; give {least}{unit} or more"
+                )
+        return self
 
 
 class Chip(Block):
@@ -184,8 +202,16 @@ class GpuSpec(Block):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if not self.chip.clock:
-            raise ValueError("chip.clock must be above 0; give the sustained SM clock")
+        least, most = CLOCKS_HZ
+        if not least <= self.chip.clock <= most:
+            raise ValueError(
+                f"chip.clock {self.chip.clock:g} Hz is not between 1 MHz and 100 GHz; give the "
+                "sustained SM clock such as '1.41 GHz'"
+            )
+        if self.chip.sms > MOST_SMS:
+            raise ValueError(
+                f"chip.sms {self.chip.sms} is above {MOST_SMS}; give the SMs of one board"
+            )
         for dtype in self.chip.sm.matrix:
             if dtype not in self.energy.matrix:
                 raise ValueError(

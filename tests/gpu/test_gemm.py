@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from simulator.errors import HardwareError
 from simulator.gpu.mapping import tiles
 from simulator.gpu.mapping.tiles import Problem
 
@@ -138,3 +139,12 @@ class TestGroups:
         skewed = lab.play(lab.grouped((505, 1, 1, 1, 1, 1, 1, 1), 256, 2048))
         assert skewed.dram_read == even.dram_read
         assert skewed.stored == even.stored
+
+
+def test_an_sm_without_room_for_a_tile_is_a_hardware_error(lab: SimpleNamespace) -> None:
+    """Descriptions this small are refused; a caller may still build one."""
+    spec = lab.a100.spec
+    sm = spec.chip.sm.model_copy(update={"shared_memory": 1024})
+    tiny = spec.model_copy(update={"chip": spec.chip.model_copy(update={"sm": sm})})
+    with pytest.raises(HardwareError, match="no tile .* 1024 B of shared memory.*raise"):
+        tiles.choose(tiny, Problem(1, 64, 64, 64, 2, 2, 2, 3e14))

@@ -231,10 +231,21 @@ def test_a_whole_mask_and_a_whole_c_are_on_the_clock(lab: SimpleNamespace) -> No
 def test_long_rows_are_read_once_per_pass(lab: SimpleNamespace, kind: str) -> None:
     if kind == "rowwise":
         work = lab.rowwise(4, 1 << 17, passes=3)
-        assert lab.play(work).loaded == 3 * work.bytes_read
+        played = lab.play(work)
+        assert played.loaded == 3 * work.bytes_read
+        assert played.stored == work.bytes_written
+        assert len(played.kernels) == 3
     else:
         work = lab.elementwise(1 << 19)
         assert lab.play(work).loaded == work.bytes_read
+
+
+def test_a_pass_over_long_rows_begins_after_the_one_before(lab: SimpleNamespace) -> None:
+    """Rows larger than the cache come from DRAM in each pass: no block has a row's sum
+    while other parts of the row are still to be read."""
+    small = lab.platform("a100-sxm-80gb", "l2.capacity=5 MiB")
+    work = lab.rowwise(2, 1 << 22, passes=2)
+    assert lab.play(work, on=small).dram_read >= 1.5 * work.bytes_read
 
 
 def test_few_long_rows_are_reduced_in_parts(lab: SimpleNamespace) -> None:

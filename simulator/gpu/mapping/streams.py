@@ -65,14 +65,14 @@ def elementwise(spec: GpuSpec, work: Elementwise, address: Addresses) -> Sequenc
         return (_multi_tensor(spec, work, address),)
     largest = max((operand.bytes for operand in (*work.reads, *work.writes)), default=0)
     count = _tasks(largest, PIECE_BYTES)
-    return (_walk(spec, work, address, "elementwise", count, passes=1),)
+    return (_walk(spec, work, address, "elementwise", count),)
 
 
 def rowwise(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[Kernel]:
     """Rows are kept on chip when they fit; otherwise each pass reads them again.
 
-    Few long rows are split over many blocks; if they are reduced, a second kernel joins
-    the parts.
+    Few long rows are split over many blocks. If they are reduced, a second kernel joins
+    the parts; if not, each pass is a kernel, since it needs the whole row of the one before.
     """
     bytes_read = max(work.bytes_read, 1)
     row_bytes = -(-bytes_read // max(work.rows, 1))
@@ -84,14 +84,20 @@ def rowwise(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[Kernel
     if not split:
         count = min(count, max(work.rows, 1))
     reduces = work.bytes_written < work.bytes_read // 16
-    if not (split and reduces):
-        return (_walk(spec, work, address, "rowwise", count, passes),)
+    if not split:
+        return (_walk(spec, work, address, "rowwise", count, passes, loops=passes),)
     parts = replace(work, writes=())
+    if not reduces:
+        kernels = [
+            _walk(spec, sweep, address, f"rowwise pass {number}", count, passes)
+            for number, sweep in enumerate([parts] * (passes - 1) + [work], 1)
+        ]
+        return tuple(kernels)
     joined = Elementwise(work.writes, work.writes, elements=count)
     joins = _tasks(work.bytes_written, PIECE_BYTES)
     return (
-        _walk(spec, parts, address, "rowwise parts", count, passes),
-        _walk(spec, joined, address, "rowwise join", joins, 1),
+        _walk(spec, parts, address, "rowwise parts", count, passes, loops=passes),
+        _walk(spec, joined, address, "rowwise join", joins),
     )
 
 
@@ -125,8 +131,16 @@ def _pattern(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pat
 
 
 def _walk(
-    spec: GpuSpec, work: Work, address: Addresses, name: str, tasks: int, passes: int
+    spec: GpuSpec,
+    work: Work,
+    address: Addresses,
+    name: str,
+    tasks: int,
+    passes: int = 1,
+    loops: int = 1,
 ) -> Kernel:
+    """Reads every operand ``loops`` times, writes once; each time does one of the work's
+    ``passes``."""
     operations = work.operations
     load: list[Step] = [
         Access(_pattern("read", operand, address, tasks), token="loaded")
@@ -143,7 +157,7 @@ def _walk(
         body.append(Compute("vector", vector))
     if special:
         body.append(Compute("special", special))
-    steps.extend(body if passes == 1 else [Loop(passes, tuple(body))])
+    steps.extend(body if loops == 1 else [Loop(loops, tuple(body))])
     steps.extend(
         Access(_pattern("write", operand, address, tasks))
         for operand in work.writes

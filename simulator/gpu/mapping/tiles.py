@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simulator.errors import HardwareError
 from simulator.gpu.spec import GpuSpec
 
 TILE_M = (16, 32, 64, 128, 256)
@@ -70,14 +71,21 @@ class Problem:
 
 
 def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
-    """The tile with the least estimated time."""
+    """The tile with the least estimated time; an SM that holds none is a HardwareError."""
     best: Tile | None = None
     best_time = math.inf
     for tile in _candidates(spec, problem, SPLITS if may_split else SPLITS[:1]):
         time = _estimate(spec, problem, tile)
         if time < best_time:
             best, best_time = tile, time
-    assert best is not None
+    if best is None:
+        sm = spec.chip.sm
+        raise HardwareError(
+            f"no tile of a matrix product fits an SM with {sm.shared_memory} B of shared memory "
+            f"and {sm.registers} registers",
+            where="chip.sm",
+            remedy="raise shared_memory to 32 KiB and registers to 16384, or above",
+        )
     return best
 
 
