@@ -146,5 +146,5 @@ def test_an_sm_without_room_for_a_tile_is_a_hardware_error(lab: SimpleNamespace)
     spec = lab.a100.spec
     sm = spec.chip.sm.model_copy(update={"shared_memory": 1024})
     tiny = spec.model_copy(update={"chip": spec.chip.model_copy(update={"sm": sm})})
-    with pytest.raises(HardwareError, match="no tile .* 1024 B of shared memory.*raise"):
+    with pytest.raises(HardwareError, match=r"no tile .* 1024 B of shared memory.*raise"):
         tiles.choose(tiny, Problem(1, 64, 64, 64, 2, 2, 2, 3e14))
