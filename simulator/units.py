@@ -51,9 +51,12 @@ class UnitError(AccsimError):
     """Text is not a quantity of the expected dimension."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dimension:
-    """A physical dimension: the units it may be written in and the SI unit it becomes."""
+    """A physical dimension: the units it may be written in and the SI unit it becomes.
+
+    Equal only to itself, hence hashable, as optional annotations need.
+    """
 
     name: str
     si: str
@@ -94,6 +97,8 @@ JOULES_PER_OPERATION = Dimension(
 )
 JOULES_PER_MAC = Dimension("energy per multiply-add", "J/mac", "0.3 pJ/mac", _per(_JOULES, "mac"))
 WATTS = Dimension("power", "W", "400 W", _units("W", _DECIMAL, _SMALL))
+VOLTS = Dimension("voltage", "V", "1.2 V", _units("V", {"": Decimal(1)}, _SMALL))
+AMPERES = Dimension("current", "A", "57 mA", _units("A", {"": Decimal(1)}, _SMALL))
 
 DIMENSIONS = (
     BYTES,
@@ -106,6 +111,8 @@ DIMENSIONS = (
     JOULES_PER_OPERATION,
     JOULES_PER_MAC,
     WATTS,
+    VOLTS,
+    AMPERES,
 )
 
 _QUANTITY = re.compile(r"\s*(?P<number>[-+]?[0-9._eE+\-]*[0-9.])\s*(?P<unit>\D.*?)?\s*")
@@ -220,8 +227,27 @@ JoulesPerBit = Annotated[float, *quantity(JOULES_PER_BIT)]
 JoulesPerOperation = Annotated[float, *quantity(JOULES_PER_OPERATION)]
 JoulesPerMac = Annotated[float, *quantity(JOULES_PER_MAC)]
 Watts = Annotated[float, *quantity(WATTS)]
+Volts = Annotated[float, *quantity(VOLTS)]
+Amperes = Annotated[float, *quantity(AMPERES)]
 
 Count = Annotated[int, Field(strict=True, gt=0, le=10**15)]
 """A positive whole number."""
 Fraction = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
 """A share from 0 to 1."""
+
+
+def _ratio(value: object) -> float:
+    over, _, under = str(value).partition("/")
+    if isinstance(value, bool) or not over.strip().isdecimal() or "/" in under:
+        raise ValueError(f"expected a count or a ratio, got {value!r:.60}; write it as 8 or '1/2'")
+    try:
+        result = int(over) / int(under or 1)
+    except (ValueError, ZeroDivisionError):
+        result = 0.0
+    if result <= 0:
+        raise ValueError(f"expected a ratio above 0, got {value!r:.60}; write it as 8 or '1/2'")
+    return result
+
+
+Ratio = Annotated[float, BeforeValidator(_ratio)]
+"""A positive whole number, or one over another: ``8``, ``1/2``."""

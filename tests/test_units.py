@@ -22,6 +22,8 @@ from simulator.units import UnitError, human, parse
         ("1 GiB", units.BYTES, 2**30),
         ("14 ns", units.SECONDS, 14e-9),
         ("3.9 pJ/bit", units.JOULES_PER_BIT, 3.9e-12),
+        ("57 mA", units.AMPERES, 57e-3),
+        ("1.2 V", units.VOLTS, 1.2),
         ("400 W", units.WATTS, 400.0),
         ("1.34 us", units.SECONDS, 1.34e-6),
         ("1.34 µs", units.SECONDS, 1.34e-6),

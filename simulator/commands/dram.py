@@ -11,6 +11,7 @@ import typer
 from simulator.errors import OptionError
 
 if TYPE_CHECKING:
+    from simulator.memory.energy import EnergyModel
     from simulator.memory.replay import Replay
     from simulator.memory.spec import MemorySpec
 
@@ -79,6 +80,10 @@ def run(
     feed: Annotated[str | None, typer.Option(help="shared or independent.")] = None,
     read_queue: Annotated[int | None, typer.Option(help="Reads a channel holds.")] = None,
     write_queue: Annotated[int | None, typer.Option(help="Writes a channel holds.")] = None,
+    energy: Annotated[
+        str,
+        typer.Option(help="per-bit, currents or currents:SET ('hw show' lists a memory's sets)."),
+    ] = "per-bit",
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
     ] = None,
@@ -89,6 +94,7 @@ def run(
 ) -> None:
     """Replay an address trace and report time, commands, latency and energy."""
     from simulator.memory.checker import check_log
+    from simulator.memory.energy import energy_model
     from simulator.memory.patterns import load_trace
     from simulator.memory.replay import load_memory, refresh_mode, replay
     from simulator.memory.replay import policy as named_policy
@@ -104,6 +110,7 @@ def run(
         write_queue=write_queue,
     )
     spec, device = load_memory(standard, tuple(overrides or ()))
+    model = energy_model(spec, energy)
     addresses = load_trace(trace)
     result = replay(device, addresses, how, channels, log=check or log is not None, poll=poll)
     violations = None
@@ -112,7 +119,7 @@ def run(
         violations = len(found)
         for one in found[:5]:
             typer.echo(f"violation at tick {one.tick}, bank {one.bank}: {one.rule}", err=True)
-    document = summary(spec, result, violations)
+    document = summary(spec, result, violations, model)
     if log is not None:
         _write_log(log, result)
     if as_json:
@@ -125,12 +132,14 @@ def run(
         )
 
 
-def summary(spec: MemorySpec, result: Replay, violations: int | None) -> dict[str, Any]:
+def summary(
+    spec: MemorySpec, result: Replay, violations: int | None, model: EnergyModel
+) -> dict[str, Any]:
     """What ``--json`` prints."""
     import numpy as np
 
     from simulator.memory.controller import layout
-    from simulator.memory.energy import ERROR_BAND, energy
+    from simulator.memory.energy import energy
 
     device = result.device
     per_clock = device.ticks_per_clock
@@ -162,8 +171,9 @@ def summary(spec: MemorySpec, result: Replay, violations: int | None) -> dict[st
             f"p{share}": float(np.percentile(latency, share)) if len(latency) else 0.0
             for share in (50, 95, 99)
         },
-        "energy_j": energy(spec, device, result.commands, result.channels, result.seconds),
-        "energy_error_band": ERROR_BAND,
+        "energy_model": model.name,
+        "energy_j": energy(spec, device, result.commands, result.channels, result.seconds, model),
+        "energy_error_band": model.error_band,
         "violations": violations,
     }
     if per_clock == 1:
@@ -193,7 +203,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         + ", ".join(f"{name} {count}" for name, count in document["commands"].items()),
         f"energy       {human(joules['total'], 'J', 4)}, "
         f"{joules['total'] / (bits * seconds) * 1e12:.2f} pJ/bit, "
-        f"± {document['energy_error_band']:.0%} ("
+        f"± {document['energy_error_band']:.0%} of measured, {document['energy_model']} ("
         + ", ".join(f"{k} {human(v, 'J', 3)}" for k, v in joules.items() if k != "total")
         + ")",
     ]

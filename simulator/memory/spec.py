@@ -3,8 +3,8 @@
 One file is one kind of DRAM with its controller.  *Channel* means an independent
 pseudo-channel: its own banks, data pins and command slots.  The numbers follow the
 JEDEC names (tRCD and so on, spelled out); a validator refuses what cannot be built,
-such as bursts faster than the pins.  Left out: the constraint table itself, command
-encodings, power-down and self-refresh.
+such as bursts faster than the pins or an activate that costs nothing.  Left out: the
+constraint table itself, command encodings, power-down and self-refresh.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from simulator.hardware.spec import Block, Choice, Peak
+from simulator.memory.currents import Currents, EventEnergy, Times, derive
 from simulator.memory.timing import Timing, TimingValue
 from simulator.units import (
     BitsPerSecond,
@@ -172,6 +173,8 @@ class MemoryEnergy(Block):
     background: Watts
     refresh: Joules
     """One all-bank refresh of a channel; per-bank refresh costs its share."""
+    error_band: Fraction | None = None
+    """How far these joules are known to miss measured ones, relative to measured."""
 
 
 class MemorySpec(Block):
@@ -192,6 +195,8 @@ class MemorySpec(Block):
     mapping: Mapping
     controller: Controller
     energy: MemoryEnergy
+    currents: dict[str, Currents] | None = None
+    """Sets of supply currents, the first one preferred; another way to give energy."""
 
     @property
     def channels(self) -> int:
@@ -225,6 +230,21 @@ class MemorySpec(Block):
     def femtoseconds(self, timing: TimingValue) -> int:
         """A timing parameter, rounded up to whole command clocks."""
         return timing.femtoseconds(self.clock)
+
+    def from_currents(self, currents: Currents) -> EventEnergy:
+        """Joules per event of one (pseudo-)channel, by its supply currents."""
+        timing = self.timing
+        rc, ras, rfc, rfc_bank = (
+            self.cycles(value) / self.clock
+            for value in (timing.rc, timing.ras, timing.refresh.all_bank, timing.refresh.per_bank)
+        )
+        return derive(
+            currents,
+            Times(rc, ras, rfc, rfc_bank),
+            self.organization.data_pins * (currents.at.data_rate or self.data_rate),
+            self.organization.ranks,
+            self.energy.io,
+        )
 
     def peaks(self) -> tuple[Peak, ...]:
         """Derived limits."""
@@ -275,4 +295,20 @@ class MemorySpec(Block):
                 f"timing.refresh.interval ({refresh.interval}) leaves no time beside "
                 f"timing.refresh.all_bank ({refresh.all_bank}); raise the interval"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _energy_is_spent(self) -> Self:
+        for name, currents in (self.currents or {}).items():
+            events = self.from_currents(currents)
+            if events.activate <= 0:
+                raise ValueError(
+                    f"currents.{name}: an activate would cost {events.activate * 1e12:.4g} pJ: "
+                    "idd0 is below the standby it is measured on; idd3n is with all banks open, "
+                    "so give idd3n1, with one bank open"
+                )
+            if min(events.read_bit, events.write_bit) <= 0:
+                raise ValueError(
+                    f"currents.{name}: io_included is more than reads or writes draw; lower it"
+                )
         return self

@@ -138,7 +138,7 @@ def test_energy_is_dominated_by_the_board_and_counts_wide_products_more():
     narrow = platform.energy_rates(linear(1, 64, 64)).per_operation["matrix"][1]
     wide = platform.energy_rates(linear(1, 64, 64, bits=16)).per_operation["matrix"][1]
     assert wide == 2 * narrow
-    assert platform.energy_rates(None).static_w == {"board": 34.4}
+    assert platform.energy_rates(None).static_w == {"board": 36.6}
     names = platform.assemble(False).agents[0].components
     known = {component.name for component in names}
     assert set(platform.energy_rates(None).per_unit) <= known
