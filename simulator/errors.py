@@ -44,6 +44,10 @@ class TraceError(AccsimError):
     """An operator trace, graph or recorded array is missing, malformed or inconsistent."""
 
 
+class MeasurementError(AccsimError):
+    """A file of measurements is missing, malformed or lacks a column."""
+
+
 class OptionError(AccsimError):
     """A command-line option or function argument has no valid meaning."""
 

@@ -1,0 +1,1 @@
+"""Comparison with measurements: see the README beside this file."""

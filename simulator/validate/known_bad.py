@@ -1,0 +1,46 @@
+"""Rows that the README of the data calls bad, by rule and with its reason.
+
+A rule is about what was recorded, never about what a simulation makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulator.validate.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Rows that are not compared, and why."""
+
+    reason: str
+    holds: Callable[[Row], bool]
+
+
+RULES = (
+    Rule(
+        "faster than DRAM allows by a multiple, probably another shape (L40S decode, head_dim 128, "
+        "64 heads per KV head)",
+        lambda row: (
+            row.file == "attention_decode.csv"
+            and row.gpu == "L40S"
+            and row.sizes["head_dim"] == 128
+            and row.sizes["heads"] == 64 * row.sizes["kv_heads"]
+        ),
+    ),
+    Rule(
+        "probably another network than a gated one (MoE with topk 22 or inner size 2688, 1856)",
+        lambda row: (
+            row.kind == "moe"
+            and (row.sizes["topk"] == 22 or row.sizes["inter_size"] in (2688, 1856))
+        ),
+    ),
+    Rule("broken records (L40S amax)", lambda row: row.gpu == "L40S" and row.op == "amax_scale"),
+)
+
+
+def why_bad(row: Row) -> str | None:
+    """The reason of the first rule that holds for a row."""
+    return next((rule.reason for rule in RULES if rule.holds(row)), None)

@@ -1,0 +1,82 @@
+"""How a measured time was taken: what it contains, and what the caches held.
+
+A kernel's time alone says little about a reported number: a replayed graph has gaps between
+kernels and a host that launches it, an eager call waits for the host, a loop over one buffer
+finds it in L2.  Each timing method of the data is stated here once.  The loops are those of the
+collectors' published sources (ai-dynamo/aiconfigurator ``collector/``, and the README of the data).
+
+Left out: clocks that fall during long measurements; the gap between two graphs, taken as the
+gap between two kernels of one; random numbers of weight copies that differ by software stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from simulator.hardware.host import HostSpec
+from simulator.validate.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way of timing. Activations keep their buffers from call to call, so L2 holds what
+    it can of them; weights rotate over ``weight_copies`` buffers."""
+
+    launch: Literal["kernels", "graph", "stream", "eager"]
+    """``kernels``: the sum of kernel times; ``graph``: replays of a graph, one behind the other;
+    ``stream``: calls one behind the other; ``eager``: one call on an idle device, which waits for
+    the host."""
+    weight_copies: int
+    """0: other layers' weights pass between two uses, and none is found in L2."""
+    calls: int = 1
+    """Calls in one graph."""
+    framework: bool = True
+    """Whether a host's call goes through a framework or straight to a library."""
+    quantizes: bool = False
+    """Whether activations are quantized within the time."""
+    trusted_from_s: float = 0.0
+    """Below this the time is the method's own floor."""
+
+    def seconds(self, kernels: float, count: int, gap_s: float, host: HostSpec) -> float:
+        """The time this method reports for ``count`` kernels that take ``kernels`` seconds in
+        all, on a device that needs ``gap_s`` from one to the next."""
+        call = host.launch_cost + (host.operator_cost if self.framework else 0.0)
+        device = kernels + count * gap_s
+        match self.launch:
+            case "kernels":
+                return kernels
+            case "graph":
+                return max(device, host.graph_launch / self.calls)
+            case "stream":
+                return max(device, call)
+            case "eager":
+                return call + device
+
+
+GRAPH = Method("graph", weight_copies=1)
+
+METHODS: Mapping[str, Method] = {
+    # One call a graph for attention and experts; matrix products see _GRAPH_CALLS.
+    "graph": GRAPH,
+    "graph+quant": replace(GRAPH, quantizes=True),
+    # Vidur profiles the layers of a model one after another.
+    "cupti": Method("kernels", weight_copies=0),
+    # NeuSight: 25 calls on the same tensors, the best five; 24 to 37 us are launch.
+    "event1": Method("eager", weight_copies=1, trusted_from_s=100e-6),
+    "events_loop_avg": Method("stream", weight_copies=1),
+    "wallclock_loop_avg": Method("stream", weight_copies=1, framework=False),
+}
+
+_GRAPH_CALLS: Mapping[str, tuple[int, int]] = {"gemm": (6, 6), "memory_bound": (5, 1)}
+"""Calls in a graph and copies of the weights by kind of row, where they are not one."""
+
+
+def method_of(row: Row) -> Method | None:
+    """How a row was timed, or None if nobody has said what its method means."""
+    method = METHODS.get(row.timing_method)
+    if method is not None and method.launch == "graph" and row.kind in _GRAPH_CALLS:
+        calls, copies = _GRAPH_CALLS[row.kind]
+        return replace(method, calls=calls, weight_copies=copies)
+    return method

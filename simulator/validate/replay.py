@@ -1,0 +1,172 @@
+"""One timed call on a fresh machine whose caches hold what earlier calls of the loop left.
+
+Earlier calls are not simulated: their operands are put into the cache, most recent last, as far
+as it reaches (what ``accsim run`` does after work that was reused).  A row's result therefore
+depends on nothing but the row.  Left out: partial sums of earlier calls, rows still open in DRAM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from simulator.engine.device import Device
+from simulator.engine.platform import Platform
+from simulator.errors import BoundError, CapacityError
+from simulator.system.kernels import TIME_TOLERANCE, KernelRun, Runner
+from simulator.system.plan import ALIGNMENT
+from simulator.trace.work import Operand, Work
+from simulator.units import human
+from simulator.validate.methods import Method
+from simulator.validate.works import Works
+
+FEMTO = 10**15
+WEIGHT = "weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A simulated call. ``seconds`` is what its timing method would report."""
+
+    seconds: float
+    kernel_seconds: float
+    kernels: tuple[str, ...]
+    simulated_share: float
+    error_estimate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A byte range that an earlier call touched."""
+
+    address: int
+    bytes: int
+    written: bool
+
+
+def play(platform: Platform, works: Works, method: Method) -> Call:
+    """Simulate one call as ``method`` times it. Raises CapacityError if it does not fit the
+    device, BoundError if the result beats a physical limit."""
+    places, top = _places(works)
+    if top > platform.capacity_bytes:
+        raise CapacityError(
+            f"needs {human(top, 'B')}, the device has {human(platform.capacity_bytes, 'B')}",
+            where=platform.name,
+        )
+    device = Device(platform.assemble(False))
+    cache_bytes = platform.cache_bytes if platform.cache else 0
+    runner = Runner(device, cache_bytes, exact=False)
+    left = _within(_earlier(works, places, top, method), cache_bytes)
+    if platform.cache:
+        for use in left:
+            device.install(platform.cache, use.address, use.bytes, use.written)
+
+    def address(operand: Operand) -> int:
+        return places[operand.storage] + operand.offset
+
+    gap_s = platform.gap_s("graph" if method.launch == "graph" else "eager")
+    gap_fs = 0 if method.launch == "kernels" else round(gap_s * FEMTO)
+    runs: list[KernelRun] = []
+    at = 0
+    warm = {use.address: use.bytes for use in left}
+    for work in works:
+        own = []
+        for kernel in platform.kernels(work, address):
+            own.append(runner.run(kernel, at))
+            at = device.now + gap_fs
+        _hold_to_bound(own, _bound_fs(platform, work, works, places, warm, cache_bytes), platform)
+        runs.extend(own)
+    total_fs = sum(run.duration_fs for run in runs) or 1
+    kernels_s = sum(run.duration_fs for run in runs) / FEMTO
+    return Call(
+        seconds=method.seconds(kernels_s, len(runs), gap_s, platform.host),
+        kernel_seconds=kernels_s,
+        kernels=tuple(run.name for run in runs),
+        simulated_share=sum(run.duration_fs * run.simulated_share for run in runs) / total_fs,
+        error_estimate=sum(run.duration_fs * run.error_estimate for run in runs) / total_fs,
+    )
+
+
+def _places(works: Works) -> tuple[dict[int, int], int]:
+    """An address for each storage, and the first free byte."""
+    sizes: dict[int, int] = {}
+    for work in works:
+        for operand in (*work.reads, *work.writes):
+            end = operand.offset + max(operand.bytes, operand.span)
+            sizes[operand.storage] = max(sizes.get(operand.storage, 0), end)
+    places, top = {}, 0
+    for storage in sorted(sizes):
+        places[storage] = top
+        top += -(-sizes[storage] // ALIGNMENT) * ALIGNMENT
+    return places, top
+
+
+def _earlier(works: Works, places: Mapping[int, int], top: int, method: Method) -> Iterator[Use]:
+    """What the loop touched before this call, most recent first. The call uses the first copy
+    of its weights; so did the one ``weight_copies`` calls ago."""
+    for copy in range(method.weight_copies or 1)[::-1]:
+        for work in reversed(works):
+            for operand in reversed((*work.reads, *work.writes)):
+                if operand.role == WEIGHT and not method.weight_copies:
+                    continue
+                # Copies lie one behind the other, beyond everything else.
+                shift = copy * top if operand.role == WEIGHT else 0
+                place = places[operand.storage] + operand.offset + shift
+                yield Use(place, operand.bytes, operand in work.writes)
+
+
+def _within(uses: Iterator[Use], cache_bytes: int) -> list[Use]:
+    """The most recent uses that the cache has room for, oldest first; of one that does not
+    fit, the end, which was touched last."""
+    left: list[Use] = []
+    seen: set[int] = set()
+    room = cache_bytes
+    for use in uses:
+        if room <= 0:
+            break
+        if use.address in seen or not use.bytes:
+            continue
+        seen.add(use.address)
+        size = min(use.bytes, cache_bytes)
+        left.append(Use(use.address + use.bytes - size, size, use.written))
+        room -= use.bytes
+    return left[::-1]
+
+
+def _bound_fs(
+    platform: Platform,
+    work: Work,
+    works: Works,
+    places: Mapping[int, int],
+    warm: Mapping[int, int],
+    cache_bytes: int,
+) -> int:
+    """No schedule is shorter: what no cache can hold comes from DRAM."""
+    inside = {operand.storage for one in works for operand in one.writes}
+    cold = 0
+    for operand in work.reads:
+        place = places[operand.storage] + operand.offset
+        held = cache_bytes if operand.storage in inside else warm.get(place, 0)
+        # Of an operand larger than the cache only the end was installed, at another address.
+        held = cache_bytes if operand.bytes > cache_bytes else held
+        cold += max(0, operand.bytes - held)
+    limits = platform.limits(work, cold)
+    seconds = max((limit.seconds for limit in limits), default=0.0)
+    return int(seconds * FEMTO * (1 - 1e-12))
+
+
+def _hold_to_bound(runs: list[KernelRun], bound_fs: int, platform: Platform) -> None:
+    """Extrapolation may fall short of a bound by its error and is lifted; nothing else may."""
+    total = sum(run.duration_fs for run in runs)
+    short = bound_fs - total
+    if short <= 0:
+        return
+    longest = max(runs, key=lambda run: run.duration_fs)
+    if longest.simulated_share == 1 or short > TIME_TOLERANCE * bound_fs:
+        raise BoundError(
+            f"{', '.join(run.name for run in runs)} takes {human(total / FEMTO, 's')}, "
+            f"its bound is {human(bound_fs / FEMTO, 's')}",
+            where=platform.name,
+        )
+    longest.error_estimate += short / longest.duration_fs
+    longest.duration_fs += short

@@ -1,0 +1,81 @@
+"""What a timing method adds to kernels, in closed form; which GPU a name means."""
+
+import pytest
+
+from simulator.system.specs import load_hardware
+from simulator.validate.gpus import description_of
+from simulator.validate.known_bad import why_bad
+from simulator.validate.methods import METHODS, method_of
+
+HOST = load_hardware("a100-sxm-80gb").spec.host
+GAP = 1e-6
+
+
+def seconds(method, kernels=20e-6, count=2):
+    return method.seconds(kernels, count, GAP, HOST)
+
+
+def test_sums_of_kernels_hold_nothing_else():
+    assert seconds(METHODS["cupti"]) == 20e-6
+
+
+def test_a_graph_has_gaps_and_its_launch_is_a_floor(one_row):
+    six = method_of(one_row("gemm.csv"))
+    one = method_of(one_row("attention_decode.csv"))
+    assert seconds(six) == seconds(one) == pytest.approx(22e-6)
+    assert seconds(one, kernels=1e-6, count=1) == HOST.graph_launch
+    assert seconds(six, kernels=1e-7, count=1) == pytest.approx(HOST.graph_launch / 6)
+
+
+def test_an_eager_call_waits_for_the_host():
+    expected = HOST.operator_cost + HOST.launch_cost + 22e-6
+    assert seconds(METHODS["event1"]) == pytest.approx(expected)
+
+
+def test_a_loop_takes_the_longer_of_host_and_device():
+    assert seconds(METHODS["events_loop_avg"]) == pytest.approx(22e-6)
+    short = seconds(METHODS["events_loop_avg"], kernels=1e-7, count=1)
+    assert short == pytest.approx(HOST.operator_cost + HOST.launch_cost)
+    library = seconds(METHODS["wallclock_loop_avg"], kernels=1e-7, count=1)
+    assert library == pytest.approx(HOST.launch_cost)
+
+
+def test_weights_rotate_in_graphs_of_products_alone(one_row):
+    assert method_of(one_row("gemm.csv")).weight_copies == 6
+    assert method_of(one_row("moe.csv")).weight_copies == 1
+    assert method_of(one_row("gemm.csv", timing_method="graph+quant")).quantizes
+    assert method_of(one_row("gemm.csv", timing_method="cupti")).weight_copies == 0
+    assert method_of(one_row("gemm.csv", timing_method="sundial")) is None
+
+
+@pytest.mark.parametrize(
+    ("gpu", "description"),
+    [
+        ("A100-SXM-80GB", "a100-sxm-80gb"),
+        ("A100-80GB", "a100-sxm-80gb"),
+        ("H100-SXM", "h100-sxm"),
+        ("B200-SXM", "b200"),
+        ("A100-PCIe-80GB", None),
+        ("H200-SXM", None),
+        ("MI210", None),
+    ],
+)
+def test_names_of_gpus(gpu, description):
+    names = ("a100-sxm-80gb", "h100-sxm", "h100-pcie", "b200")
+    assert description_of(gpu, names) == description
+
+
+def test_a_fit_stands_for_its_gpu_and_rivals_for_none():
+    assert description_of("H100-SXM", ["h100-sxm.fit"]) == "h100-sxm.fit"
+    assert description_of("H100-SXM", ["h100-sxm.fit", "h100-sxm"]) is None
+
+
+def test_what_the_data_call_bad_is_bad(one_row):
+    decode = {"gpu": "L40S", "head_dim": 128, "heads": 64, "kv_heads": 1}
+    assert why_bad(one_row("attention_decode.csv", **decode))
+    assert why_bad(one_row("attention_decode.csv", **{**decode, "gpu": "H100-SXM"})) is None
+    assert why_bad(one_row("moe.csv", topk=22, num_experts=64))
+    assert why_bad(one_row("moe.csv", inter_size=1856))
+    assert why_bad(one_row("moe.csv")) is None
+    assert why_bad(one_row("memory_bound.csv", op="amax_scale", gpu="L40S"))
+    assert why_bad(one_row("memory_bound.csv", op="add", gpu="L40S")) is None
