@@ -17,12 +17,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
 from numba.core.errors import NumbaError
+from numba.np import arrayobj
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Int = int | np.int64
@@ -55,6 +57,28 @@ if not numba.config.CACHE_DIR:  # type: ignore[attr-defined]
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
+def _without_wraparound() -> None:
+    """Let indices of the hot functions be what they say: none is ever negative.
+
+    numba tests every signed index for being counted from the end, which costs the hot loops a
+    quarter of their time and has no option.  The test is left out where reference counting is
+    switched off, which only the functions here do.  ``NUMBA_BOUNDSCHECK=1`` refuses a
+    negative index, as any other outside an array.
+    """
+    original = getattr(arrayobj, "fix_integer_index", None)
+    if original is None or list(signature(original).parameters) != [
+        *("context", "builder", "idxty", "idx", "size")
+    ]:
+        return
+
+    def fix_integer_index(context: Any, builder: Any, idxty: Any, idx: Any, size: Any) -> Any:
+        if context.enable_nrt:
+            return original(context, builder, idxty, idx, size)
+        return context.cast(builder, idx, idxty, numba.types.intp)
+
+    arrayobj.fix_integer_index = fix_integer_index
+
+
 def _supported(**options: Any) -> dict[str, Any]:
     try:
         numba.njit(**options)(lambda x: x + 1)
@@ -64,10 +88,20 @@ def _supported(**options: Any) -> dict[str, Any]:
 
 
 _NO_COUNTS = _supported(_nrt=False)
+_without_wraparound()
 _INLINE = _supported(forceinline=True)
+_NO_WRAPPERS = _supported(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 hot: Callable[[Function], Function] = numba.njit(**_OPTIONS, **_NO_COUNTS)
 """Compile a function of the event core; the result is cached on disk."""
 
+inner: Callable[[Function], Function] = numba.njit(**_OPTIONS, **_NO_COUNTS, **_NO_WRAPPERS)
+"""As :data:`hot`, for functions that only compiled code may call: they compile faster."""
+
 inlined: Callable[[Function], Function] = numba.njit(**_OPTIONS, **_NO_COUNTS, **_INLINE)
 """As :data:`hot`, merged into its callers."""
+
+merged: Callable[[Function], Function] = numba.njit(
+    **_OPTIONS, **_NO_COUNTS, **_INLINE, **_NO_WRAPPERS
+)
+"""As :data:`inner`, merged into its callers."""

@@ -96,8 +96,9 @@ def run(
     from simulator.memory.checker import check_log
     from simulator.memory.energy import energy_model
     from simulator.memory.patterns import load_trace
-    from simulator.memory.replay import load_memory, refresh_mode, replay
-    from simulator.memory.replay import policy as named_policy
+    from simulator.memory.policy import policy as named_policy
+    from simulator.memory.policy import refresh_mode
+    from simulator.memory.replay import load_memory, replay
 
     how = named_policy(
         policy,

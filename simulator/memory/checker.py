@@ -142,13 +142,18 @@ def _buses(device: Device, log: np.ndarray) -> list[Violation]:
 
 
 def _by_bank(device: Device, log: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Entry numbers and banks, all-bank commands once for each bank, sorted by bank."""
-    group = device.banks // device.groups
-    wide = np.isin(log[:, 1], [COMMANDS.index(name) for name in ALL_BANK])
-    narrow_entry, wide_entry = np.flatnonzero(~wide), np.flatnonzero(wide)
-    first = log[wide_entry, 2] // group * group
-    entry = np.concatenate([narrow_entry, np.repeat(wide_entry, group)])
-    bank = np.concatenate([log[narrow_entry, 2], (first[:, None] + np.arange(group)).ravel()])
+    """Entry numbers and banks, commands to several banks once for each, sorted by bank."""
+    spans = dict.fromkeys(ALL_BANK, device.banks // device.groups)
+    if "bank_group" in dict(device.sizes):
+        spans["ACTbg"] = device.node_banks("bank_group")
+    narrow = ~np.isin(log[:, 1], [COMMANDS.index(name) for name in spans])
+    entries, banks = [np.flatnonzero(narrow)], [log[narrow, 2]]
+    for name, span in spans.items():
+        wide = np.flatnonzero(log[:, 1] == COMMANDS.index(name))
+        first = log[wide, 2] // span * span
+        entries.append(np.repeat(wide, span))
+        banks.append((first[:, None] + np.arange(span)).ravel())
+    entry, bank = np.concatenate(entries), np.concatenate(banks)
     order = np.lexsort((entry, bank))
     return entry[order], bank[order]
 
@@ -160,16 +165,17 @@ def _states(device: Device, log: np.ndarray) -> list[Violation]:
     number = {name: place for place, name in enumerate(COMMANDS)}
     entry, bank = _by_bank(device, log)
     command, row = log[entry, 1], log[entry, 3]
-    changes = np.isin(command, [number["ACT"], number["PRE"], number["PREab"]])
+    opens = np.isin(command, [number["ACT"], number["ACTbg"], number["ACTab"]])
+    changes = opens | np.isin(command, [number["PRE"], number["PREab"]])
     places = np.arange(len(entry))
     last = np.maximum.accumulate(np.where(changes, places, -1))
     before = np.concatenate([[-1], last[:-1]])
     known = (before >= 0) & (bank[np.maximum(before, 0)] == bank)
-    open_ = known & (command[np.maximum(before, 0)] == number["ACT"])
-    column = np.isin(command, [number["RD"], number["WR"]])
+    open_ = known & opens[np.maximum(before, 0)]
+    column = np.isin(command, [number["RD"], number["WR"], number["MACab"]])
     refresh = np.isin(command, [number["REFab"], number["REFpb"]])
     wrong = {
-        "activate of an open bank": (command == number["ACT"]) & open_,
+        "activate of an open bank": opens & open_,
         "column command on a closed bank": column & ~open_,
         "column command on another row": column & open_ & (row[np.maximum(before, 0)] != row),
         "refresh of an open bank": refresh & open_,

@@ -8,7 +8,8 @@ import pytest
 from simulator.memory.checker import check_log
 from simulator.memory.controller import layout
 from simulator.memory.patterns import PATTERNS, make_trace
-from simulator.memory.replay import load_memory, memories, policy, replay
+from simulator.memory.policy import policy
+from simulator.memory.replay import load_memory, memories, replay
 from simulator.memory.standards import COMMANDS
 
 NUMBER = {name: number for number, name in enumerate(COMMANDS)}

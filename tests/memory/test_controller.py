@@ -8,15 +8,8 @@ from hypothesis import strategies as st
 from simulator.errors import AccsimError
 from simulator.memory.controller import layout
 from simulator.memory.patterns import AddressTrace, make_trace
-from simulator.memory.replay import (
-    REFRESHES,
-    ROW_POLICIES,
-    SCHEDULERS,
-    load_memory,
-    memories,
-    policy,
-    replay,
-)
+from simulator.memory.policy import REFRESHES, ROW_POLICIES, SCHEDULERS, policy
+from simulator.memory.replay import load_memory, memories, replay
 
 REQUESTS = 2**20
 

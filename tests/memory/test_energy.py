@@ -11,7 +11,8 @@ from simulator.errors import HardwareError, OptionError
 from simulator.memory.currents import Conditions, Currents, Times, derive
 from simulator.memory.energy import ERROR_BAND, energy, energy_model
 from simulator.memory.patterns import AddressTrace, make_trace
-from simulator.memory.replay import load_memory, memories, policy, replay
+from simulator.memory.policy import policy
+from simulator.memory.replay import load_memory, memories, replay
 
 REQUESTS = 50_000
 

@@ -8,7 +8,8 @@ from simulator.errors import AccsimError, HardwareError
 from simulator.hardware import Description, resolve, validate
 from simulator.hardware.yaml_file import read_yaml
 from simulator.memory.controller.tables import build_tables, effective
-from simulator.memory.replay import issued_commands, load_memory, memories
+from simulator.memory.policy import issued_commands
+from simulator.memory.replay import load_memory, memories
 from simulator.memory.spec import MemorySpec
 from simulator.memory.standards import COMMANDS, Constraint, compile_device, load_standard
 from simulator.memory.standards.table import evaluate

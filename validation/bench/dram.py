@@ -14,7 +14,8 @@ import argparse
 import time
 
 from simulator.memory.patterns import make_trace
-from simulator.memory.replay import load_memory, policy, replay
+from simulator.memory.policy import policy
+from simulator.memory.replay import load_memory, replay
 
 CASES = [
     *(

@@ -6,8 +6,10 @@ commands, which are asked for once a refresh interval, are looked up from the la
 
 from __future__ import annotations
 
-from simulator.compiled import hot, inlined
+from simulator.compiled import inner, merged
 from simulator.memory.controller.layout import (
+    ACT2,
+    CAS,
     CHANNEL,
     COMMAND_KINDS,
     FREQUENT,
@@ -17,7 +19,6 @@ from simulator.memory.controller.layout import (
     GROUP_WINDOW,
     NODE,
     PREAB,
-    REFAB,
     SIBLING_GROUPS,
     T_FOLLOWING,
     T_LATENCY,
@@ -32,20 +33,20 @@ from simulator.memory.controller.layout import (
 )
 
 
-@inlined
+@merged
 def constrain(
     tables: Tables,
     state: State,
     groups: int,
-    group_banks: int,
     channel: int,
+    group_banks: int,
+    group: int,
     bank: int,
     command: int,
     tick: int,
 ) -> None:
-    """Note that ``command`` issues at ``tick`` (``bank`` is any of the group for all-bank)."""
-    group = bank // group_banks
-    own = command < PREAB or command > REFAB
+    """Note that ``command`` issues at ``tick`` (``bank`` is any of those it means)."""
+    own = command < PREAB or ACT2 <= command <= CAS
     for f in range(FREQUENT):
         until = tick + tables.dense[command, FREQUENT + f]
         state.group[group, f] = max(state.group[group, f], until)
@@ -53,9 +54,47 @@ def constrain(
             until = tick + tables.dense[command, f]
             state.bank[f, bank] = max(state.bank[f, bank], until)
     state.group[group, G_LAST + command] = tick
+    begin, end = tables.first[0, command], tables.first[0, command + 1]
+    push_rows(tables, state, groups, channel, group_banks, group, bank, begin, end, tick)
+
+
+@merged
+def constrain_alike(
+    tables: Tables,
+    state: State,
+    groups: int,
+    channel: int,
+    group_banks: int,
+    group: int,
+    bank: int,
+    command: int,
+    tick: int,
+) -> None:
+    """The part of :func:`constrain` that is about further commands of the same kind."""
+    until = tick + tables.dense[command, FREQUENT + command]
+    state.group[group, command] = max(state.group[group, command], until)
+    until = tick + tables.dense[command, command]
+    state.bank[command, bank] = max(state.bank[command, bank], until)
+    begin, end = tables.first[0, command], tables.first[1, command]
+    push_rows(tables, state, groups, channel, group_banks, group, bank, begin, end, tick)
+
+
+@merged
+def push_rows(
+    tables: Tables,
+    state: State,
+    groups: int,
+    channel: int,
+    group_banks: int,
+    group: int,
+    bank: int,
+    begin: int,
+    end: int,
+    tick: int,
+) -> None:
     base = channel * groups * group_banks
     local = bank - base
-    for r in range(tables.first[command], tables.first[command + 1]):
+    for r in range(begin, end):
         f, scope = tables.row[r, T_FOLLOWING], tables.row[r, T_SCOPE]
         until = tick + tables.row[r, T_LATENCY]
         if scope == NODE:
@@ -86,12 +125,12 @@ def constrain(
                 state.bank[f, b] = max(state.bank[f, b], until)
 
 
-@hot
+@inner
 def rare_ready(
     tables: Tables, state: State, groups: int, channel: int, group: int, command: int
 ) -> int:
-    """Earliest tick of an all-bank command in ``group``."""
-    place = command - PREAB
+    """Earliest tick of a command to a whole ``group``."""
+    place = command - FREQUENT
     ready = wide(0)
     for c in range(COMMAND_KINDS):
         if tables.rare[place, 0, c] > 0:

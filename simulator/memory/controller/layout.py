@@ -1,9 +1,11 @@
 """State of a DRAM controller: plain integer arrays, for one or many channels.
 
 Banks and groups are numbered through all channels; every channel's share is a
-contiguous range, and every node of the hierarchy is one inside it.  Requests are kept
-in arrays by sequence number, their place in the order of arrival; a queue is one doubly
-linked list a bank and kind, oldest first, through those arrays.
+contiguous range, and every node of the hierarchy is one inside it.  A queued request is
+an *entry*: a run of accesses in one row of one bank.  It is known by a *key*, its place in
+the channel's order of arrival and, in the low bits, the slot where it is kept, so that
+comparing keys compares ages.  A queue is one doubly linked list a bank and kind, oldest
+first.
 
 All requests of a bank that need the same command become ready together, so only the
 oldest of them can win: per bank and queue there is at most one *column*, one *activate*
@@ -17,23 +19,43 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from simulator.compiled import merged
+
 wide = cast(Callable[[Any], int], np.int64)
 """In compiled code: to 64 bits, so that a variable keeps one type."""
 unsigned = cast(Callable[[Any], int], np.uint64)
 """In compiled code: an index that needs no test for negative values."""
 
 NONE = 1 << 61
-"""A time that does not come; the sequence number of no request."""
+"""A time that does not come; the key of no request."""
+SLOT_BITS = 24
+SLOT_MASK = (1 << SLOT_BITS) - 1
 CLOSED, RESERVED = -1, -2
 """Row of a bank that has none open; of one that takes no request just now, because ACT-2
 is still to come or an urgent refresh is."""
 LONG_AGO = -(1 << 40)
+ENDING = -2
 
-ACT, PRE, RD, WR, REFPB, PREAB, REFAB, ACT2, CAS = range(9)
+(
+    ACT,
+    PRE,
+    RD,
+    WR,
+    REFPB,
+    PREAB,
+    REFAB,
+    ACT2,
+    CAS,
+    ACTBG,
+    ACTAB,
+    MACAB,
+    BUF,
+    COMMAND_KINDS,
+) = range(14)
 """Commands, numbered as in ``standards.COMMANDS``."""
 FREQUENT = 5
-"""Commands whose earliest time is kept up to date at each issue: the first five."""
-COMMAND_KINDS = 9
+"""Commands whose earliest time is kept up to date at each issue: the first five. That of
+all others is looked up from the last issues."""
 
 COLUMN, ACTIVATE, PRECHARGE = range(3)
 """Classes of candidates."""
@@ -46,9 +68,14 @@ FR_FCFS, ROW_HIT_FIRST, FCFS = range(3)
 OPEN, CLOSE, TIMEOUT = range(3)
 NO_REFRESH, ALL_BANK, PER_BANK_BLOCKING, PER_BANK = range(4)
 
+# Kinds of request.
+READ, WRITE, MACRO, BUFFER = range(4)
+"""MACRO: lockstep columns of one row in all banks of a group; BUFFER: accesses on the data
+bus without a bank."""
+
 # Rows of ``State.bank``; the first five are the earliest ticks of the frequent commands.
 B_CANDIDATE = FREQUENT
-"""(queue, class): sequence number or NONE; the read queue is 0, the write queue 1."""
+"""(queue, class): key or NONE; the read queue is 0, the write queue 1."""
 B_HEAD = B_CANDIDATE + 6
 """(queue): oldest request, or -1."""
 B_TAIL = B_HEAD + 2
@@ -61,10 +88,15 @@ its own access and must not close."""
     B_ACTIVE_KEY,
     B_USED,
     B_REFRESHED,
+    B_GROUP,
+    N_BANK_ACTIVATES,
+    N_BANK_READS,
+    N_BANK_WRITES,
+    N_BANK_CONFLICTS,
     BANK_ROWS,
-) = range(B_OTHER + 2, B_OTHER + 8)
+) = range(B_OTHER + 2, B_OTHER + 13)
 """ACTIVE: request that opened the row and waits for its access; USED: last access;
-REFRESHED: in the present round of per-bank refreshes."""
+REFRESHED: in the present round of per-bank refreshes; GROUP: where it belongs."""
 
 # Columns of ``State.group``; the first five gate the frequent commands.
 WINDOW, RINGS = 8, 2
@@ -82,7 +114,21 @@ G_OWED = G_HISTORY_AT + RINGS
 """Per-bank refreshes due."""
 G_TARGET = G_OWED + 1
 """Bank reserved for an urgent refresh, or -1."""
-GROUP_COLUMNS = G_TARGET + 1
+G_OPEN = G_TARGET + 1
+"""Banks with an open row."""
+G_OPEN_SINCE = G_OPEN + 1
+N_GROUP_OPEN = G_OPEN_SINCE + 1
+"""Ticks with at least one open row, up to G_OPEN_SINCE while one is open."""
+G_MACRO = N_GROUP_OPEN + 1
+"""Key of the lockstep request at work, -1, or ENDING while the last one's columns go on."""
+G_MACRO_END = G_MACRO + 1
+"""Tick of its last column."""
+LISTED = 128
+"""Most banks a group may have."""
+G_LIST = G_MACRO_END + 1
+"""(queue, place): banks with a column candidate, the oldest first; as many as
+G_CANDIDATES says."""
+GROUP_COLUMNS = G_LIST + 2 * LISTED
 
 # Columns of ``State.channel``.
 (
@@ -93,24 +139,39 @@ GROUP_COLUMNS = G_TARGET + 1
     C_REFRESH_FRONT,
     C_NEXT_REFRESH,
     C_WAKE,
+    C_WAKE_COLUMN,
     C_ACTIVE,
     C_PROMOTIONS,
     C_OPENING,
     C_OPENING_DEADLINE,
-    C_OPENING_SEQ,
+    C_OPENING_KEY,
     C_SYNCED_UNTIL,
-    C_SYNC_SEQ,
+    C_SYNC_KEY,
     C_SYNC_KIND,
     C_SET_CURSOR,
     C_TO_QUEUE,
+    C_TICK,
+    C_SEQUENCE,
+    C_FREE,
+    C_MACROS,
+    C_FIFO_HEAD,
+    C_FIFO_HEAD_WRITE,
+    C_FIFO_TAIL,
+    C_FIFO_TAIL_WRITE,
     N_HIT,
     N_MISS,
     N_CONFLICT,
     N_FORWARDED,
     N_COALESCED,
     N_VISITS,
+    N_OPENED,
+    N_MACROS,
     N_COMMAND,
-) = range(24)
+) = range(35)
+"""WAKE_COLUMN: no column command of a queue can issue before; WAKE: nothing else can.
+READS, WRITES: accesses queued; FREE: first free slot; MACROS: lockstep requests at work;
+N_OPENED: rows opened, one a bank."""
+COUNTERS = N_HIT
 COUNTER_COLUMNS = N_COMMAND + COMMAND_KINDS
 REFRESH_QUEUE = 256
 """Places of the ring of banks to refresh; a power of two."""
@@ -125,31 +186,44 @@ C_FILTER = C_ROUND_FREE + ROUNDS
 C_ACTIVE_LIST = C_FILTER + FILTER
 """(place): banks with an active request; as many as there are banks."""
 
-# Columns of ``State.run``: where a replay stands.
+# Columns of ``State.entry``.
+(
+    E_KEY,
+    E_BANK,
+    E_GROUP,
+    E_ROW,
+    E_QUEUE,
+    E_LEFT,
+    E_TOUCHED,
+    E_FOLLOWING,
+    E_PRECEDING,
+    E_OWNER,
+    E_ARRIVE,
+    E_LINE,
+    ENTRY_COLUMNS,
+) = range(13)
+"""LEFT: accesses still to issue; TOUCHED: a command was issued for it; FOLLOWING,
+PRECEDING: keys in its bank's list, or -1; OWNER: its number in ``Requests``."""
+
+# Columns of ``State.run``: where a replay of an ordered trace stands.
 (
     R_NEXT,
-    R_TICK,
     R_TRIES,
     R_BLOCKED,
     R_LAST_ACCEPT,
     R_LOGGED,
+    R_DONE,
     R_FINISHED,
-    R_COUNT,
     RUN_COLUMNS,
-) = range(9)
+) = range(8)
 
 LOG_COLUMNS = 4
-"""tick, command, bank (through all channels; the first of a group for PREab), row."""
-
-# Columns of ``Requests.entry``.
-Q_BANK, Q_ROW, Q_WRITE, Q_TOUCHED, Q_FOLLOWING, Q_PRECEDING, ENTRY_COLUMNS = range(7)
-"""TOUCHED: a command was issued for it; FOLLOWING, PRECEDING: its bank's list."""
+"""tick, command, bank (through all channels; the first of the banks meant), row."""
 
 
 class Sizes(NamedTuple):
     """What a kernel may be compiled for; plain whole numbers."""
 
-    channels: int
     groups: int
     """Per channel."""
     group_banks: int
@@ -162,11 +236,16 @@ class Sizes(NamedTuple):
     scheduler: int
     row_policy: int
     refresh: int
+    ordered: int
+    """One ordered trace feeds all channels, a full queue blocks it; otherwise every channel
+    has its own lists of requests in order of arrival."""
 
 
 class Settings(NamedTuple):
     """Numbers that never justify another compilation."""
 
+    tries: int
+    """Requests offered to a channel in a tick."""
     drain_above: int
     """Writes in the queue above which draining starts."""
     drain_below: int
@@ -185,6 +264,11 @@ class Settings(NamedTuple):
     burst: int
     activate_split: int
     data_clock_postamble: int
+    macro_interval: int
+    """Ticks between lockstep columns."""
+    macro_span: int
+    """Banks that one activate of a lockstep row opens: 1, a bank group's, or all."""
+    buffer_interval: int
 
 
 class Tables(NamedTuple):
@@ -193,13 +277,14 @@ class Tables(NamedTuple):
     dense: np.ndarray
     """(command, frequent command of the same bank, then of the same group)."""
     first: np.ndarray
-    """(command + 1): its rows in ``row``."""
+    """([0, 1], command + 1): where its rows in ``row`` begin; those up to the second are to
+    the same command."""
     row: np.ndarray
     """(row, T_*)."""
     node: np.ndarray
     """(row, bank of a channel, [low, high, low of the parent, high of the parent])."""
     rare: np.ndarray
-    """(PREab or REFab, [same group, same channel], command)."""
+    """(command that is not frequent, [same group, same channel], command)."""
 
 
 T_SCOPE, T_FOLLOWING, T_LATENCY, T_RING, T_WINDOW, T_RECORDS, TABLE_COLUMNS = range(7)
@@ -216,46 +301,82 @@ class State(NamedTuple):
     channel: np.ndarray
     """(channel, C_* and N_*)."""
     accepted: np.ndarray
-    """The counters of ``channel`` when the last request was accepted."""
+    """The counters of ``channel`` when the last request of an ordered trace was accepted."""
+    entry: np.ndarray
+    """(slot, E_*)."""
     run: np.ndarray
     log: np.ndarray
+    done: np.ndarray
+    """Requests decided in this call, in order; empty if nobody asks."""
 
 
 class Requests(NamedTuple):
-    """One entry a request, in order; one more place is read behind the last."""
+    """Requests by number: an ordered trace, or a pool whose members are in lists."""
 
-    entry: np.ndarray
-    """(request, Q_*)."""
+    bank: np.ndarray
+    """Through all channels; of a lockstep request, any bank of its group."""
+    row: np.ndarray
+    kind: np.ndarray
+    accesses: np.ndarray
     line: np.ndarray
-    """Address in units of one access."""
+    """Address in units of one access, or -1 where nothing is forwarded."""
+    earliest: np.ndarray
+    """Tick from which it may be accepted."""
     arrive: np.ndarray
     depart: np.ndarray
-    """Tick the data is complete (reads) or the command issued (writes); -1 before."""
-    earliest: np.ndarray
-    """Tick from which it may be offered; empty means at once."""
+    """Tick the last data is complete (reads) or the command issued (writes); -1 before."""
+    following: np.ndarray
+    preceding: np.ndarray
+
+
+@merged
+def slot_of(key: int) -> int:
+    """Where the entry of a key is kept."""
+    return key & SLOT_MASK
+
+
+def slots_of(sizes: Sizes) -> int:
+    """Entries a channel can hold: both queues, one request a bank that waits for its row,
+    and lockstep requests."""
+    banks = sizes.groups * sizes.group_banks
+    return sizes.read_queue + sizes.write_queue + banks + sizes.groups + 1
 
 
 def make_state(
-    sizes: Sizes, requests: int, first_refresh: int = NONE, log_entries: int = 0
+    sizes: Sizes,
+    channels: int,
+    first_refresh: int = NONE,
+    log_entries: int = 0,
+    done_entries: int = 0,
 ) -> State:
     """All banks closed, nothing queued, tick 0."""
-    channels, groups = sizes.channels, sizes.channels * sizes.groups
+    if sizes.group_banks > LISTED:
+        raise ValueError(f"{sizes.group_banks} banks refreshed together; {LISTED} is the most")
     per_channel = sizes.groups * sizes.group_banks
     bank = np.zeros((BANK_ROWS, channels * per_channel), np.int64)
     bank[B_CANDIDATE:B_HEAD] = NONE
     bank[B_HEAD:B_OTHER] = -1
     bank[B_OTHER:B_ROW] = NONE
     bank[B_ROW], bank[B_ACTIVE], bank[B_USED] = CLOSED, -1, LONG_AGO
-    group = np.zeros((groups, GROUP_COLUMNS), np.int64)
+    bank[B_GROUP] = np.arange(channels * per_channel) // sizes.group_banks
+    group = np.zeros((channels * sizes.groups, GROUP_COLUMNS), np.int64)
     group[:, G_LAST:G_CANDIDATES] = LONG_AGO
     group[:, G_HISTORY:G_HISTORY_AT] = LONG_AGO
-    group[:, G_TARGET] = -1
+    group[:, [G_TARGET, G_MACRO]] = -1
     channel = np.zeros((channels, C_ACTIVE_LIST + per_channel), np.int64)
     channel[:, C_NEXT_REFRESH] = first_refresh
-    channel[:, [C_OPENING, C_SYNC_SEQ]] = -1
+    channel[:, [C_OPENING, C_SYNC_KEY]] = -1
+    channel[:, C_FIFO_HEAD : C_FIFO_TAIL_WRITE + 1] = -1
     channel[:, C_WAKE] = 1
+    channel[:, C_WAKE_COLUMN] = NONE
+    slots = slots_of(sizes)
+    if channels * slots > SLOT_MASK:
+        raise ValueError(f"{channels} channels of {slots} entries are more than can be numbered")
+    entry = np.zeros((channels * slots, ENTRY_COLUMNS), np.int64)
+    entry[:, E_FOLLOWING] = np.arange(1, len(entry) + 1)
+    entry[slots - 1 :: slots, E_FOLLOWING] = -1
+    channel[:, C_FREE] = np.arange(channels) * slots
     run = np.zeros(RUN_COLUMNS, np.int64)
-    run[R_COUNT] = requests
     # Ramulator 2.1's front end is clocked once before the first memory cycle.
     run[R_TRIES] = 1
     run[R_LAST_ACCEPT] = -1
@@ -264,8 +385,10 @@ def make_state(
         group=group,
         channel=channel,
         accepted=np.zeros((channels, COUNTER_COLUMNS), np.int64),
+        entry=entry,
         run=run,
         log=np.zeros((log_entries, LOG_COLUMNS), np.int64),
+        done=np.zeros(done_entries, np.int64),
     )
 
 
@@ -276,14 +399,17 @@ def make_requests(
     write: np.ndarray,
     earliest: np.ndarray | None = None,
 ) -> Requests:
-    """Requests in order."""
+    """Requests in order, one access each."""
     count = len(bank)
-    entry = np.zeros((count + 1, ENTRY_COLUMNS), np.int32)
-    entry[:count, Q_BANK], entry[:count, Q_ROW], entry[:count, Q_WRITE] = bank, row, write
     return Requests(
-        entry=entry,
+        bank=np.append(bank, 0).astype(np.int32),
+        row=np.append(row, 0).astype(np.int32),
+        kind=np.append(write, 0).astype(np.uint8),
+        accesses=np.ones(0, np.int32),
         line=np.append(line, 0),
+        earliest=np.zeros(0, np.int64) if earliest is None else np.append(earliest, 0),
         arrive=np.full(count + 1, -1, np.int64),
         depart=np.full(count + 1, -1, np.int64),
-        earliest=np.zeros(0, np.int64) if earliest is None else np.append(earliest, 0),
+        following=np.zeros(0, np.int32),
+        preceding=np.zeros(0, np.int32),
     )

@@ -2,198 +2,311 @@
 
 from __future__ import annotations
 
-from simulator.compiled import hot, inlined
+from simulator.compiled import inner, merged
 from simulator.memory.controller.layout import (
     ACT,
     ACTIVATE,
     B_ACTIVE,
     B_CANDIDATE,
+    B_GROUP,
     B_HEAD,
     B_OTHER,
     B_ROW,
     B_TAIL,
     C_DRAINING,
     C_FILTER,
+    C_FREE,
     C_READS,
+    C_REFRESH_OWED,
+    C_SEQUENCE,
+    C_WAKE,
+    C_WAKE_COLUMN,
     C_WRITES,
     CLOSED,
     COLUMN,
+    E_ARRIVE,
+    E_BANK,
+    E_FOLLOWING,
+    E_GROUP,
+    E_KEY,
+    E_LEFT,
+    E_LINE,
+    E_OWNER,
+    E_PRECEDING,
+    E_QUEUE,
+    E_ROW,
+    E_TOUCHED,
+    FCFS,
     FILTER,
     G_CANDIDATES,
+    G_LIST,
+    LISTED,
     NONE,
     PRE,
     PRECHARGE,
-    Q_BANK,
-    Q_FOLLOWING,
-    Q_PRECEDING,
-    Q_ROW,
     RD,
     RESERVED,
     ROW_HIT_FIRST,
+    SLOT_BITS,
     Requests,
+    Settings,
+    Sizes,
     State,
+    slot_of,
     wide,
 )
 
 
-@inlined
-def put(state: State, group_banks: int, queue: int, kind: int, bank: int, seq: int) -> None:
-    """Make ``seq`` (or NONE) the candidate of a bank."""
+@merged
+def relist(state: State, group: int, queue: int, bank: int, old: int, key: int) -> None:
+    """Keep the banks with column candidates in order of age when one changes from ``old``."""
+    row, base = B_CANDIDATE + 3 * queue + COLUMN, G_LIST + LISTED * queue
+    at = state.group[group, G_CANDIDATES + 3 * queue + COLUMN]
+    if old != NONE:
+        last, at = at - 1, 0
+        while state.group[group, base + at] != bank:
+            at += 1
+        while at < last:
+            after = state.group[group, base + at + 1]
+            if state.bank[row, after] > key:
+                break
+            state.group[group, base + at] = after
+            at += 1
+    if key != NONE:
+        while at > 0:
+            before = state.group[group, base + at - 1]
+            if state.bank[row, before] < key:
+                break
+            state.group[group, base + at] = before
+            at -= 1
+        state.group[group, base + at] = bank
+
+
+@merged
+def put(state: State, group: int, queue: int, kind: int, bank: int, key: int) -> None:
+    """Make ``key`` (or NONE) the candidate of a bank."""
     old = state.bank[B_CANDIDATE + 3 * queue + kind, bank]
-    state.bank[B_CANDIDATE + 3 * queue + kind, bank] = seq
-    state.group[bank // group_banks, G_CANDIDATES + 3 * queue + kind] += int(old == NONE) - int(
-        seq == NONE
-    )
+    if kind == COLUMN and key != old:
+        relist(state, group, queue, bank, old, key)
+    state.bank[B_CANDIDATE + 3 * queue + kind, bank] = key
+    state.group[group, G_CANDIDATES + 3 * queue + kind] += int(old == NONE) - int(key == NONE)
 
 
-@inlined
-def put_precharge(
-    state: State, requests: Requests, group_banks: int, scheduler: int, queue: int, bank: int
-) -> None:
+@merged
+def put_precharge(state: State, group: int, scheduler: int, queue: int, bank: int) -> None:
     """The precharge candidate: hidden while the row's own access waits or hits come first."""
-    seq = state.bank[B_OTHER + queue, bank]
-    if seq != NONE:
+    key = state.bank[B_OTHER + queue, bank]
+    if key != NONE:
         if state.bank[B_ACTIVE, bank] >= 0:
-            seq = NONE
+            key = NONE
         elif scheduler == ROW_HIT_FIRST:
             hit = state.bank[B_CANDIDATE + 3 * queue + COLUMN, bank]
-            if hit != NONE and requests.arrive[hit] <= requests.arrive[seq]:
-                seq = NONE
-    put(state, group_banks, queue, PRECHARGE, bank, seq)
+            if hit != NONE and (
+                state.entry[slot_of(hit), E_ARRIVE] <= state.entry[slot_of(key), E_ARRIVE]
+            ):
+                key = NONE
+    put(state, group, queue, PRECHARGE, bank, key)
 
 
-@inlined
-def append(
-    state: State, requests: Requests, group_banks: int, scheduler: int, queue: int, seq: int
-) -> None:
-    """Put an accepted request at the end of its bank's list."""
-    bank = requests.entry[seq, Q_BANK]
+@merged
+def enter(state: State, requests: Requests, channel: int, owner: int, tick: int) -> int:
+    """A slot for request ``owner``, which arrives at ``tick``; returns its key."""
+    slot = state.channel[channel, C_FREE]
+    entry = state.entry[slot]
+    state.channel[channel, C_FREE] = entry[E_FOLLOWING]
+    sequence = state.channel[channel, C_SEQUENCE] + 1
+    state.channel[channel, C_SEQUENCE] = sequence
+    key = (sequence << SLOT_BITS) | slot
+    entry[E_KEY] = key
+    entry[E_BANK] = requests.bank[owner]
+    entry[E_ROW] = requests.row[owner]
+    entry[E_QUEUE] = requests.kind[owner]
+    entry[E_LEFT] = requests.accesses[owner] if len(requests.accesses) > 0 else wide(1)
+    entry[E_TOUCHED] = 0
+    entry[E_OWNER] = owner
+    entry[E_ARRIVE] = tick
+    entry[E_LINE] = requests.line[owner]
+    return key
+
+
+@merged
+def release(state: State, channel: int, key: int) -> None:
+    """The slot of ``key`` is free again."""
+    slot = slot_of(key)
+    state.entry[slot, E_FOLLOWING] = state.channel[channel, C_FREE]
+    state.channel[channel, C_FREE] = slot
+
+
+@merged
+def append(state: State, group: int, scheduler: int, queue: int, key: int) -> int:
+    """Put an accepted request at the end of its bank's list; returns the class in which it
+    has become a candidate, or -1."""
+    entry = state.entry[slot_of(key)]
+    bank = entry[E_BANK]
+    entry[E_GROUP] = group
     tail = state.bank[B_TAIL + queue, bank]
-    requests.entry[seq, Q_PRECEDING] = tail
-    requests.entry[seq, Q_FOLLOWING] = -1
+    entry[E_PRECEDING] = tail
+    entry[E_FOLLOWING] = -1
     if tail < 0:
-        state.bank[B_HEAD + queue, bank] = seq
+        state.bank[B_HEAD + queue, bank] = key
     else:
-        requests.entry[tail, Q_FOLLOWING] = seq
-    state.bank[B_TAIL + queue, bank] = seq
+        state.entry[slot_of(tail), E_FOLLOWING] = key
+    state.bank[B_TAIL + queue, bank] = key
     row = state.bank[B_ROW, bank]
-    if row == CLOSED:
-        if tail < 0:
-            put(state, group_banks, queue, ACTIVATE, bank, seq)
-    elif row == requests.entry[seq, Q_ROW]:
+    if row == entry[E_ROW]:
         if state.bank[B_CANDIDATE + 3 * queue + COLUMN, bank] == NONE:
-            put(state, group_banks, queue, COLUMN, bank, seq)
-            put_precharge(state, requests, group_banks, scheduler, queue, bank)
+            put(state, group, queue, COLUMN, bank, key)
+            if scheduler == ROW_HIT_FIRST:
+                put_precharge(state, group, scheduler, queue, bank)
+            return COLUMN
+    elif row == CLOSED:
+        if tail < 0:
+            put(state, group, queue, ACTIVATE, bank, key)
+            return ACTIVATE
     elif row != RESERVED and state.bank[B_OTHER + queue, bank] == NONE:
-        state.bank[B_OTHER + queue, bank] = seq
-        put_precharge(state, requests, group_banks, scheduler, queue, bank)
+        state.bank[B_OTHER + queue, bank] = key
+        put_precharge(state, group, scheduler, queue, bank)
+        return PRECHARGE
+    return -1
 
 
-@inlined
-def remove(state: State, requests: Requests, queue: int, seq: int) -> None:
+@merged
+def accept(
+    sizes: Sizes,
+    settings: Settings,
+    state: State,
+    requests: Requests,
+    channel: int,
+    owner: int,
+    tick: int,
+) -> None:
+    """Take a read or a write into its queue before ``tick`` and note what it may wake."""
+    key = enter(state, requests, channel, owner, tick - 1)
+    entry = state.entry[slot_of(key)]
+    queue, bank = entry[E_QUEUE], entry[E_BANK]
+    group = state.bank[B_GROUP, bank]
+    requests.arrive[owner] = tick - 1
+    state.channel[channel, C_READS + queue] += entry[E_LEFT]
+    if queue == 1 and entry[E_LINE] >= 0:
+        state.channel[channel, C_FILTER + (entry[E_LINE] & (FILTER - 1))] += 1
+    kind = append(state, group, sizes.scheduler, queue, key)
+    draining = state.channel[channel, C_DRAINING]
+    # While a blocking refresh is owed nothing queued is served.
+    if kind >= 0 and draining == queue and state.channel[channel, C_REFRESH_OWED] == 0:
+        f = RD + queue if kind == COLUMN else ACT if kind == ACTIVATE else PRE
+        ready = max(max(state.bank[f, bank], state.group[group, f]), tick)
+        if sizes.half_clock and kind == COLUMN:
+            ready |= 1
+        wake = C_WAKE_COLUMN if kind == COLUMN and sizes.scheduler != FCFS else C_WAKE
+        state.channel[channel, wake] = min(state.channel[channel, wake], ready)
+    if draining != drains_next(state, channel, settings.drain_above, settings.drain_below):
+        state.channel[channel, C_WAKE] = tick
+
+
+@merged
+def remove(state: State, queue: int, key: int) -> None:
     """Take a request out of its bank's list."""
-    bank = requests.entry[seq, Q_BANK]
-    before, after = requests.entry[seq, Q_PRECEDING], requests.entry[seq, Q_FOLLOWING]
+    entry = state.entry[slot_of(key)]
+    bank, before, after = entry[E_BANK], entry[E_PRECEDING], entry[E_FOLLOWING]
     if before < 0:
         state.bank[B_HEAD + queue, bank] = after
     else:
-        requests.entry[before, Q_FOLLOWING] = after
+        state.entry[slot_of(before), E_FOLLOWING] = after
     if after < 0:
         state.bank[B_TAIL + queue, bank] = before
     else:
-        requests.entry[after, Q_PRECEDING] = before
+        state.entry[slot_of(after), E_PRECEDING] = before
 
 
-@inlined
-def next_hit(state: State, requests: Requests, group_banks: int, queue: int, seq: int) -> None:
-    """The column candidate behind ``seq``, which has just been removed."""
-    bank = requests.entry[seq, Q_BANK]
-    row, at = state.bank[B_ROW, bank], requests.entry[seq, Q_FOLLOWING]
-    while at >= 0 and requests.entry[at, Q_ROW] != row:
-        at = requests.entry[at, Q_FOLLOWING]
-    put(state, group_banks, queue, COLUMN, bank, wide(at) if at >= 0 else NONE)
+@merged
+def next_hit(state: State, group: int, queue: int, bank: int, after: int) -> None:
+    """The column candidate of a bank from ``after`` on; what was before it has left."""
+    row, at = state.bank[B_ROW, bank], after
+    while at >= 0 and state.entry[slot_of(at), E_ROW] != row:
+        at = state.entry[slot_of(at), E_FOLLOWING]
+    put(state, group, queue, COLUMN, bank, at if at >= 0 else NONE)
 
 
-@inlined
-def rebuild(
-    state: State, requests: Requests, group_banks: int, scheduler: int, queue: int, bank: int
-) -> None:
+@merged
+def rebuild(state: State, group: int, scheduler: int, queue: int, bank: int) -> None:
     """All candidates of a bank, after its row has changed."""
     row, at = state.bank[B_ROW, bank], state.bank[B_HEAD + queue, bank]
     column, activate, other = NONE, NONE, NONE
     if row == CLOSED:
         if at >= 0:
-            activate = wide(at)
+            activate = at
     elif row != RESERVED:
         while at >= 0 and (column == NONE or other == NONE):
-            if requests.entry[at, Q_ROW] == row:
+            entry = state.entry[slot_of(at)]
+            if entry[E_ROW] == row:
                 if column == NONE:
-                    column = wide(at)
+                    column = at
             elif other == NONE:
-                other = wide(at)
-            at = requests.entry[at, Q_FOLLOWING]
-    put(state, group_banks, queue, COLUMN, bank, column)
-    put(state, group_banks, queue, ACTIVATE, bank, activate)
+                other = at
+            at = entry[E_FOLLOWING]
+    put(state, group, queue, COLUMN, bank, column)
+    put(state, group, queue, ACTIVATE, bank, activate)
     state.bank[B_OTHER + queue, bank] = other
-    put_precharge(state, requests, group_banks, scheduler, queue, bank)
+    put_precharge(state, group, scheduler, queue, bank)
 
 
-@hot
-def set_row(
-    state: State, requests: Requests, group_banks: int, scheduler: int, bank: int, row: int
-) -> None:
+@inner
+def set_row(state: State, group: int, scheduler: int, bank: int, row: int) -> None:
     """Change the row of a bank, with all candidates."""
     state.bank[B_ROW, bank] = row
     for queue in range(2):
-        rebuild(state, requests, group_banks, scheduler, queue, bank)
+        rebuild(state, group, scheduler, queue, bank)
 
 
-@hot
+@inner
 def oldest_request(
-    state: State, requests: Requests, groups: int, group_banks: int, channel: int, queue: int
+    state: State, groups: int, group_banks: int, channel: int, queue: int
 ) -> tuple[int, int, int, int]:
-    """Next command of a queue's oldest request, its bank, number and earliest tick."""
+    """Next command of a queue's oldest request, its bank, key and earliest tick."""
     base = channel * groups * group_banks
-    seq, bank = NONE, wide(-1)
+    key, bank = NONE, wide(-1)
     for b in range(base, base + groups * group_banks):
         head = state.bank[B_HEAD + queue, b]
-        if head >= 0 and head < seq:
-            seq, bank = wide(head), b
+        if head >= 0 and head < key:
+            key, bank = head, b
     if bank < 0 or state.bank[B_ROW, bank] == RESERVED:
         return -1, bank, NONE, NONE
     if state.bank[B_ROW, bank] == CLOSED:
         command = ACT
-    elif state.bank[B_ROW, bank] == requests.entry[seq, Q_ROW]:
+    elif state.bank[B_ROW, bank] == state.entry[slot_of(key), E_ROW]:
         command = RD + queue
     else:
         command = PRE
         if state.bank[B_ACTIVE, bank] >= 0:
             return -1, bank, NONE, NONE
     ready = max(state.bank[command, bank], state.group[bank // group_banks, command])
-    return command, bank, seq, ready
+    return command, bank, key, ready
 
 
-@inlined
-def waits_to_write(state: State, requests: Requests, channel: int, seq: int) -> bool:
-    """Whether a write to the address of ``seq`` is in the write queue."""
-    line = requests.line[seq]
-    if state.channel[channel, C_FILTER + (line & (FILTER - 1))] == 0:
+@merged
+def waits_to_write(state: State, requests: Requests, channel: int, owner: int) -> bool:
+    """Whether a write to the address of request ``owner`` is in the write queue."""
+    line = requests.line[owner]
+    if line < 0 or state.channel[channel, C_FILTER + (line & (FILTER - 1))] == 0:
         return False
-    at = state.bank[B_HEAD + 1, requests.entry[seq, Q_BANK]]
+    at = state.bank[B_HEAD + 1, requests.bank[owner]]
     while at >= 0:
-        if requests.line[at] == line:
+        entry = state.entry[slot_of(at)]
+        if entry[E_LINE] == line:
             return True
-        at = requests.entry[at, Q_FOLLOWING]
+        at = entry[E_FOLLOWING]
     return False
 
 
-@inlined
-def forget_write(state: State, requests: Requests, channel: int, seq: int) -> None:
-    """The write queue no longer holds ``seq``."""
-    state.channel[channel, C_FILTER + (requests.line[seq] & (FILTER - 1))] -= 1
+@merged
+def forget_write(state: State, channel: int, key: int) -> None:
+    """The write queue no longer holds ``key``."""
+    line = state.entry[slot_of(key), E_LINE]
+    if line >= 0:
+        state.channel[channel, C_FILTER + (line & (FILTER - 1))] -= 1
 
 
-@inlined
+@merged
 def drains_next(state: State, channel: int, above: int, below: int) -> int:
     """Whether writes are to be drained, given the queue lengths."""
     writes, reads = state.channel[channel, C_WRITES], state.channel[channel, C_READS]

@@ -8,12 +8,15 @@ refresh is pending, no queued request is served on the whole channel.
 With half-clock ticks columns, activates and refreshes stand on odd ticks.  The rule
 which precharge may share a clock with a row command needs no code: tRAS, tPPD and closed
 banks imply it.
+
+Most ticks issue a column command of a queue and nothing else: :func:`stream_columns` does only
+that, up to the tick at which anything else could happen (``C_WAKE``).
 """
 
 from __future__ import annotations
 
-from simulator.compiled import inlined
-from simulator.memory.controller.constraints import constrain
+from simulator.compiled import merged
+from simulator.memory.controller.constraints import constrain, constrain_alike
 from simulator.memory.controller.layout import (
     ACT,
     ACT2,
@@ -21,6 +24,7 @@ from simulator.memory.controller.layout import (
     B_ACTIVE,
     B_ACTIVE_KEY,
     B_CANDIDATE,
+    B_GROUP,
     B_ROW,
     B_USED,
     C_ACTIVE,
@@ -29,26 +33,47 @@ from simulator.memory.controller.layout import (
     C_NEXT_REFRESH,
     C_OPENING,
     C_OPENING_DEADLINE,
-    C_OPENING_SEQ,
+    C_OPENING_KEY,
     C_PROMOTIONS,
     C_READS,
     C_REFRESH_OWED,
+    C_SYNC_KEY,
     C_SYNC_KIND,
-    C_SYNC_SEQ,
     C_SYNCED_UNTIL,
     C_TO_QUEUE,
     C_WAKE,
+    C_WAKE_COLUMN,
     CAS,
     CLOSED,
     COLUMN,
+    E_ARRIVE,
+    E_BANK,
+    E_FOLLOWING,
+    E_GROUP,
+    E_LEFT,
+    E_OWNER,
+    E_QUEUE,
+    E_ROW,
+    E_TOUCHED,
     FCFS,
     G_CANDIDATES,
+    G_LAST,
+    G_LIST,
+    G_OPEN,
+    G_OPEN_SINCE,
+    G_OWED,
     G_SOON,
     G_TARGET,
+    LISTED,
+    N_BANK_ACTIVATES,
+    N_BANK_CONFLICTS,
+    N_BANK_READS,
     N_COMMAND,
     N_CONFLICT,
+    N_GROUP_OPEN,
     N_HIT,
     N_MISS,
+    N_OPENED,
     N_VISITS,
     NO_REFRESH,
     NONE,
@@ -58,23 +83,21 @@ from simulator.memory.controller.layout import (
     PRE,
     PREAB,
     PRECHARGE,
-    Q_BANK,
-    Q_ROW,
-    Q_TOUCHED,
-    Q_WRITE,
+    R_DONE,
     R_LOGGED,
     RD,
     REFAB,
     REFPB,
     RESERVED,
+    ROW_HIT_FIRST,
     WR,
     Requests,
     Settings,
     Sizes,
     State,
     Tables,
+    slot_of,
     unsigned,
-    wide,
 )
 from simulator.memory.controller.queues import (
     drains_next,
@@ -83,6 +106,7 @@ from simulator.memory.controller.queues import (
     oldest_request,
     put_precharge,
     rebuild,
+    release,
     remove,
 )
 from simulator.memory.controller.upkeep import (
@@ -94,39 +118,67 @@ from simulator.memory.controller.upkeep import (
 )
 
 
-@inlined
+@merged
+def note(state: State, tick: int, command: int, bank: int, row: int) -> None:
+    """Enter a command into the log, if there is one; entries beyond its end are counted."""
+    if state.log.shape[0] == 0:
+        return
+    logged = state.run[R_LOGGED]
+    if logged < state.log.shape[0]:
+        state.log[logged, 0] = tick
+        state.log[logged, 1] = command
+        state.log[logged, 2] = bank
+        state.log[logged, 3] = row
+    state.run[R_LOGGED] = logged + 1
+
+
+@merged
+def finish(state: State, requests: Requests, channel: int, key: int, tick: int) -> None:
+    """All accesses of a request have been issued; its last data is there at ``tick``."""
+    owner = state.entry[slot_of(key), E_OWNER]
+    requests.depart[owner] = tick
+    if state.done.shape[0] > 0:
+        state.done[state.run[R_DONE]] = owner
+        state.run[R_DONE] += 1
+    release(state, channel, key)
+
+
+@merged
 def scan(
     state: State, group_banks: int, queue: int, kind: int, command: int, group: int, tick: int
-) -> int:
-    """The oldest ready candidate of one class in one group, or NONE.
+) -> tuple[int, int]:
+    """The oldest ready candidate of one class in one group, or NONE, and before when no
+    other one will be ready.
 
-    Also notes in ``soon`` when the next of them will be ready, the gate apart.
+    Notes in ``soon`` when the next of all will be ready, the gate apart.
     """
     first = unsigned(group * group_banks)
-    best, soon = NONE, NONE
+    best, later, ready_ones = NONE, NONE, 0
     for place in range(unsigned(group_banks)):
-        seq = state.bank[B_CANDIDATE + 3 * queue + kind, first + place]
+        key = state.bank[B_CANDIDATE + 3 * queue + kind, first + place]
         ready = state.bank[command, first + place]
-        ready = ready if seq != NONE else NONE
-        best = min(best, seq if ready <= tick else NONE)
-        soon = min(soon, ready)
-    state.group[group, G_SOON + kind] = soon
-    return best
+        ready = ready if key != NONE else NONE
+        best = min(best, key if ready <= tick else NONE)
+        later = min(later, ready if ready > tick else NONE)
+        ready_ones += 1 if ready <= tick else 0
+    state.group[group, G_SOON + kind] = later if ready_ones == 0 else 0
+    return best, (later if ready_ones == 1 else 0)
 
 
-@inlined
-def promote(state: State, requests: Requests, channel: int, bank: int, seq: int) -> None:
-    """``seq`` has opened its row: its access comes before all others."""
+@merged
+def promote(state: State, channel: int, bank: int, key: int) -> None:
+    """``key`` has opened its row: its first access comes before all others."""
     count = state.channel[channel, C_ACTIVE]
     promotions = state.channel[channel, C_PROMOTIONS] + 1
     state.channel[channel, C_PROMOTIONS] = promotions
-    state.bank[B_ACTIVE, bank] = seq
-    state.bank[B_ACTIVE_KEY, bank] = (requests.arrive[seq] << 20) | (promotions & 0xFFFFF)
+    state.bank[B_ACTIVE, bank] = key
+    arrive = state.entry[slot_of(key), E_ARRIVE]
+    state.bank[B_ACTIVE_KEY, bank] = (arrive << 20) | (promotions & 0xFFFFF)
     state.channel[channel, C_ACTIVE_LIST + count] = bank
     state.channel[channel, C_ACTIVE] = count + 1
 
 
-@inlined
+@merged
 def retire_active(state: State, channel: int, bank: int) -> None:
     count = state.channel[channel, C_ACTIVE] - 1
     for i in range(count):
@@ -138,16 +190,59 @@ def retire_active(state: State, channel: int, bank: int) -> None:
     state.bank[B_ACTIVE, bank] = -1
 
 
-@inlined
-def leave_queue(state: State, requests: Requests, channel: int, queue: int, seq: int) -> None:
-    """A request's place in its queue is free again."""
-    remove(state, requests, queue, seq)
+@merged
+def leave_queue(state: State, channel: int, queue: int, key: int) -> bool:
+    """One access of a request leaves its queue; whether it was the last."""
     state.channel[channel, C_READS + queue] -= 1
+    left = state.entry[slot_of(key), E_LEFT] - 1
+    state.entry[slot_of(key), E_LEFT] = left
+    if left > 0:
+        return False
+    remove(state, queue, key)
     if queue == 1:
-        forget_write(state, requests, channel, seq)
+        forget_write(state, channel, key)
+    return True
 
 
-@inlined
+@merged
+def queued_column(
+    sizes: Sizes,
+    settings: Settings,
+    state: State,
+    requests: Requests,
+    channel: int,
+    queue: int,
+    key: int,
+    tick: int,
+) -> None:
+    """What a column command for a queued access changes, constraints apart."""
+    entry = state.entry[slot_of(key)]
+    bank, group = entry[E_BANK], entry[E_GROUP]
+    if entry[E_TOUCHED] == 0:
+        state.channel[channel, N_HIT] += 1
+    else:
+        entry[E_TOUCHED] = 0
+    if leave_queue(state, channel, queue, key):
+        next_hit(state, group, queue, bank, entry[E_FOLLOWING])
+        done = tick + settings.read_latency if queue == 0 else tick
+        finish(state, requests, channel, key, done)
+        if sizes.scheduler == ROW_HIT_FIRST:
+            put_precharge(state, group, sizes.scheduler, queue, bank)
+    state.bank[B_USED, bank] = tick
+    state.bank[N_BANK_READS + queue, bank] += 1
+    if sizes.split_activate:
+        keep_data_clock(settings, state, channel, queue, tick)
+
+
+@merged
+def keep_data_clock(settings: Settings, state: State, channel: int, queue: int, tick: int) -> None:
+    """A column command needs the data clock to its last data and a little longer."""
+    reach = settings.write_latency + settings.burst if queue == 1 else settings.read_latency
+    until = tick + reach + settings.data_clock_postamble
+    state.channel[channel, C_SYNCED_UNTIL] = max(state.channel[channel, C_SYNCED_UNTIL], until)
+
+
+@merged
 def yields(state: State, group: int, tick: int) -> bool:
     """Whether activates must let an urgent refresh of the group pass.
 
@@ -160,13 +255,44 @@ def yields(state: State, group: int, tick: int) -> bool:
     )
 
 
-@inlined
+@merged
+def has_upkeep(sizes: Sizes, state: State, channel: int) -> bool:
+    """Whether rows are closed early or a refresh waits for a bank without requests."""
+    if sizes.row_policy != OPEN:
+        return True
+    if sizes.refresh != PER_BANK:
+        return False
+    owed = 0
+    for g in range(channel * sizes.groups, (channel + 1) * sizes.groups):
+        owed += state.group[g, G_OWED]
+    return owed > 0
+
+
+@merged
 def odd(tick: int) -> int:
     return tick | 1
 
 
-@inlined
-def tick_channel(
+@merged
+def first_ready(state: State, queue: int, group: int, tick: int) -> tuple[int, int]:
+    """As :func:`scan` for the column candidates of a group, which are listed by age."""
+    f, base = RD + queue, G_LIST + LISTED * queue
+    count = state.group[group, G_CANDIDATES + 3 * queue + COLUMN]
+    later = NONE
+    for i in range(count):
+        bank = state.group[group, base + i]
+        ready = state.bank[f, bank]
+        if ready <= tick:
+            state.group[group, G_SOON + COLUMN] = 0
+            key = state.bank[B_CANDIDATE + 3 * queue + COLUMN, bank]
+            return key, (later if i == count - 1 else 0)
+        later = min(later, ready)
+    state.group[group, G_SOON + COLUMN] = later
+    return NONE, 0
+
+
+@merged
+def stream_columns(
     sizes: Sizes,
     settings: Settings,
     tables: Tables,
@@ -174,14 +300,126 @@ def tick_channel(
     requests: Requests,
     channel: int,
     tick: int,
+    end: int,
+    floor: int,
+) -> tuple[int, bool]:
+    """Issue column commands of the queue in use, oldest ready first, from ``tick`` to before
+    ``end``, while nothing else can happen and more than ``floor`` accesses are queued. Returns
+    the last tick played and whether the other queue is in use from then on.
+
+    What a column forbids to other commands is noted once a bank, after its last one: no other
+    command can issue meanwhile.
+    """
+    groups = sizes.groups
+    first_group = channel * groups
+    queue = state.channel[channel, C_DRAINING]
+    f, row = RD + queue, B_CANDIDATE + 3 * queue + COLUMN
+    base = G_LIST + LISTED * queue
+    state.channel[channel, N_VISITS] += 1
+    at, last, issued, owing = tick, tick, 0, False
+    while at < end:
+        key, bank, group, soonest = NONE, -1, -1, NONE
+        for g in range(first_group, first_group + groups):
+            gate = state.group[g, f]
+            if gate > at:
+                if state.group[g, G_CANDIDATES + 3 * queue + COLUMN] > 0:
+                    soonest = min(soonest, gate)
+                continue
+            for i in range(state.group[g, G_CANDIDATES + 3 * queue + COLUMN]):
+                b = state.group[g, base + i]
+                ready = state.bank[f, b]
+                if ready <= at:
+                    if state.bank[row, b] < key:
+                        key, bank, group = state.bank[row, b], b, g
+                    break
+                soonest = min(soonest, ready)
+        if bank < 0:
+            at = odd(soonest) if sizes.half_clock else soonest
+            continue
+        last = at
+        issued += 1
+        entry = state.entry[slot_of(key)]
+        note(state, at, f, bank, entry[E_ROW])
+        if entry[E_LEFT] > 1:
+            owing = True
+            constrain_alike(tables, state, groups, channel, sizes.group_banks, group, bank, f, at)
+            if entry[E_TOUCHED] == 0:
+                state.channel[channel, N_HIT] += 1
+            entry[E_TOUCHED] = 0
+            entry[E_LEFT] -= 1
+            state.channel[channel, C_READS + queue] -= 1
+            state.bank[B_USED, bank] = at
+            state.bank[N_BANK_READS + queue, bank] += 1
+            if sizes.split_activate:
+                keep_data_clock(settings, state, channel, queue, at)
+        else:
+            constrain(tables, state, groups, channel, sizes.group_banks, group, bank, f, at)
+            queued_column(sizes, settings, state, requests, channel, queue, key, at)
+            if state.bank[row, bank] == NONE:
+                # Its row may be closed now, or the bank be refreshed.
+                wake = NONE
+                if has_upkeep(sizes, state, channel):
+                    wake = at + 1
+                elif sizes.scheduler == ROW_HIT_FIRST and (
+                    state.bank[B_CANDIDATE + 3 * queue + PRECHARGE, bank] != NONE
+                ):
+                    wake = max(max(state.bank[PRE, bank], state.group[group, PRE]), at + 1)
+                state.channel[channel, C_WAKE] = min(state.channel[channel, C_WAKE], wake)
+                end = min(end, wake)
+            elif sizes.scheduler == ROW_HIT_FIRST:
+                state.channel[channel, C_WAKE] = at + 1
+                end = at + 1
+        at += 1
+        if state.channel[channel, C_READS + queue] <= floor:
+            break
+        at = odd(at) if sizes.half_clock else at
+    state.channel[channel, N_COMMAND + f] += issued
+    wake = NONE
+    for g in range(first_group, first_group + groups):
+        count = state.group[g, G_CANDIDATES + 3 * queue + COLUMN]
+        if owing:
+            latest = state.group[g, G_LAST + f]
+            for i in range(count):
+                b = state.group[g, base + i]
+                used = state.bank[B_USED, b]
+                if used >= tick:
+                    constrain(tables, state, groups, channel, sizes.group_banks, g, b, f, used)
+                    latest = max(latest, used)
+            state.group[g, G_LAST + f] = latest
+        soonest = NONE
+        for i in range(count):
+            soonest = min(soonest, state.bank[f, state.group[g, base + i]])
+            if soonest <= state.group[g, f]:
+                break
+        if count > 0:
+            wake = min(wake, max(soonest, state.group[g, f]))
+    # While nothing issues, ticks up to the next chance have been looked at too.
+    last = max(last, min(at, end) - 1)
+    wake = max(wake, last + 1)
+    state.channel[channel, C_WAKE_COLUMN] = odd(wake) if sizes.half_clock else wake
+    changes = drains_next(state, channel, settings.drain_above, settings.drain_below)
+    return last, queue != changes
+
+
+@merged
+def full_tick(
+    sizes: Sizes,
+    settings: Settings,
+    tables: Tables,
+    state: State,
+    requests: Requests,
+    channel: int,
+    tick: int,
+    first_slot: int,
 ) -> None:
-    """Run one channel for one tick and note in ``C_WAKE`` when it must run again."""
+    """Run one channel for one tick and note in ``C_WAKE`` and ``C_WAKE_COLUMN`` when it must
+    run again. ``first_slot`` is 1 if the column bus has been served already."""
     groups, group_banks = sizes.groups, sizes.group_banks
     scheduler, mode = sizes.scheduler, sizes.refresh
     dual, half, split = sizes.dual_bus, sizes.half_clock, sizes.split_activate
     first_group = channel * groups
     state.channel[channel, N_VISITS] += 1
-    owed = wide(0)
+    owed = 0
     if mode != NO_REFRESH:
         if tick >= state.channel[channel, C_NEXT_REFRESH] or state.channel[channel, C_TO_QUEUE] > 0:
             refresh_due(sizes, settings, state, channel, tick)
@@ -189,38 +427,40 @@ def tick_channel(
     for g in range(first_group, first_group + groups):
         for k in range(3):
             state.group[g, G_SOON + k] = 0
-    tends = sizes.row_policy != OPEN or mode == PER_BANK
+    tends = has_upkeep(sizes, state, channel)
     scanned = -1
     changed_0, changed_1 = -1, -1
 
-    for slot in range(1 + dual):
+    for slot in range(first_slot, 1 + dual):
         columns, rows = slot == 0, slot == 1 or not dual
         rising = not half or (tick & 1) == 1
         if columns and dual and not rising:
             continue
-        command, bank, seq = -1, wide(-1), NONE
+        command, bank, key, later = -1, -1, NONE, 0
         from_active = False
+        kind = -1
         if split:
             # An ACT-2 at its deadline, then the access behind a CAS, come before all.
             if state.channel[channel, C_OPENING] >= 0 and (
                 state.channel[channel, C_OPENING_DEADLINE] <= tick
             ):
                 command, bank = ACT2, state.channel[channel, C_OPENING]
-                seq = state.channel[channel, C_OPENING_SEQ]
-            elif state.channel[channel, C_SYNC_SEQ] >= 0:
-                seq = state.channel[channel, C_SYNC_SEQ]
-                bank = wide(requests.entry[seq, Q_BANK])
-                command = RD + requests.entry[seq, Q_WRITE]
+                key = state.channel[channel, C_OPENING_KEY]
+            elif state.channel[channel, C_SYNC_KEY] >= 0:
+                key = state.channel[channel, C_SYNC_KEY]
+                bank = state.entry[slot_of(key), E_BANK]
+                command = RD + state.entry[slot_of(key), E_QUEUE]
                 from_active = state.channel[channel, C_SYNC_KIND] == 1
         if command < 0 and columns:
             oldest = NONE
             for i in range(state.channel[channel, C_ACTIVE]):
                 b = state.channel[channel, C_ACTIVE_LIST + i]
-                f = RD + requests.entry[state.bank[B_ACTIVE, b], Q_WRITE]
-                ready = max(state.bank[f, b], state.group[b // group_banks, f])
+                waiting = state.entry[slot_of(state.bank[B_ACTIVE, b])]
+                f = RD + waiting[E_QUEUE]
+                ready = max(state.bank[f, b], state.group[waiting[E_GROUP], f])
                 if ready <= tick and state.bank[B_ACTIVE_KEY, b] < oldest:
                     oldest = state.bank[B_ACTIVE_KEY, b]
-                    command, bank, seq, from_active = f, b, state.bank[B_ACTIVE, b], True
+                    command, bank, key, from_active = f, b, state.bank[B_ACTIVE, b], True
         if command < 0 and owed > 0:
             if rows:
                 c, b, ready = refresh_front(tables, state, groups, group_banks, mode, channel)
@@ -232,7 +472,7 @@ def tick_channel(
             and mode == PER_BANK
             and urgent_refresh(sizes, settings, state, channel)
         ):
-            command, bank, ready = upkeep(sizes, settings, state, requests, channel, tick, True)
+            command, bank, ready = upkeep(sizes, settings, state, channel, tick, True)
             if ready > tick or (not rising and command != PRE):
                 command = -1
         if command < 0 and owed == 0:
@@ -242,18 +482,15 @@ def tick_channel(
                 for g in range(first_group, first_group + groups):
                     state.group[g, G_SOON + COLUMN] = 0
             scanned = queue
-            kind = -1
             if scheduler == FCFS:
-                f, b, first, ready = oldest_request(
-                    state, requests, groups, group_banks, channel, queue
-                )
+                f, b, first, ready = oldest_request(state, groups, group_banks, channel, queue)
                 fits = columns if f in (RD, WR) else rows and (rising or f == PRE)
                 if f == ACT and split and state.channel[channel, C_OPENING] >= 0:
                     fits = False
                 if f == ACT and mode == PER_BANK and yields(state, b // group_banks, tick):
                     fits = False
                 if ready <= tick and fits:
-                    command, bank, seq = f, b, first
+                    command, bank, key = f, b, first
             for g in range(first_group, first_group + groups if scheduler != FCFS else first_group):
                 for k in range(3):
                     if k == COLUMN:
@@ -271,120 +508,123 @@ def tick_channel(
                         and state.group[g, G_CANDIDATES + 3 * queue + k] > 0
                         and state.group[g, f] <= tick
                     ):
-                        found = scan(state, group_banks, queue, k, f, g, tick)
-                        if found < seq:
-                            seq, kind, command = found, k, f
+                        if k == COLUMN:
+                            found, others = first_ready(state, queue, g, tick)
+                        else:
+                            found, others = scan(state, group_banks, queue, k, f, g, tick)
+                        if found < key:
+                            key, kind, command, later = found, k, f, others
             if kind >= 0:
-                bank = wide(requests.entry[seq, Q_BANK])
+                bank = state.entry[slot_of(key), E_BANK]
         if command < 0 and rows and owed == 0 and tends:
-            command, bank, ready = upkeep(sizes, settings, state, requests, channel, tick, False)
+            command, bank, ready = upkeep(sizes, settings, state, channel, tick, False)
             if ready > tick or (not rising and command != PRE):
                 command = -1
         if split and columns:
             if command < 0 and state.channel[channel, C_OPENING] >= 0:
                 command, bank = ACT2, state.channel[channel, C_OPENING]
-                seq = state.channel[channel, C_OPENING_SEQ]
+                key = state.channel[channel, C_OPENING_KEY]
             elif (
                 command in (RD, WR)
-                and state.channel[channel, C_SYNC_SEQ] < 0
+                and state.channel[channel, C_SYNC_KEY] < 0
                 and tick >= state.channel[channel, C_SYNCED_UNTIL]
             ):
+                kind = -1
                 if state.channel[channel, C_OPENING] >= 0 and (
                     state.channel[channel, C_OPENING_DEADLINE] <= tick + 1
                 ):
                     command, bank = ACT2, state.channel[channel, C_OPENING]
-                    seq = state.channel[channel, C_OPENING_SEQ]
+                    key = state.channel[channel, C_OPENING_KEY]
                 else:
-                    state.channel[channel, C_SYNC_SEQ] = seq
+                    state.channel[channel, C_SYNC_KEY] = key
                     state.channel[channel, C_SYNC_KIND] = int(from_active)
                     command = CAS
         if command < 0:
             continue
 
         # Issue.
-        logged = state.run[R_LOGGED]
-        if logged < state.log.shape[0]:
-            state.log[logged, 0] = tick
-            state.log[logged, 1] = command
-            state.log[logged, 2] = bank
-            state.log[logged, 3] = requests.entry[seq, Q_ROW] if seq != NONE else -1
-            state.run[R_LOGGED] = logged + 1
+        group = state.bank[B_GROUP, bank]
+        note(state, tick, command, bank, state.entry[slot_of(key), E_ROW] if key != NONE else -1)
         state.channel[channel, N_COMMAND + command] += 1
-        constrain(tables, state, groups, group_banks, channel, bank, command, tick)
+        constrain(tables, state, groups, channel, group_banks, group, bank, command, tick)
+        if kind >= 0:
+            state.group[group, G_SOON + kind] = later
         if slot == 0:
             changed_0 = bank
         else:
             changed_1 = bank
         # Banks from ``low`` to below ``high`` get another row.
-        low, high, row = bank, bank, wide(CLOSED)
+        low, high, row = bank, bank, CLOSED
         if command in (RD, WR):
             queue = command - RD
             if from_active:
                 retire_active(state, channel, bank)
-                put_precharge(state, requests, group_banks, scheduler, 1 - queue, bank)
+                if state.entry[slot_of(key), E_LEFT] == 0:
+                    done = tick + settings.read_latency if queue == 0 else tick
+                    finish(state, requests, channel, key, done)
+                put_precharge(state, group, scheduler, 0, bank)
+                put_precharge(state, group, scheduler, 1, bank)
+                state.bank[B_USED, bank] = tick
+                state.bank[N_BANK_READS + queue, bank] += 1
+                if split:
+                    keep_data_clock(settings, state, channel, queue, tick)
             else:
-                if requests.entry[seq, Q_TOUCHED] == 0:
-                    state.channel[channel, N_HIT] += 1
-                leave_queue(state, requests, channel, queue, seq)
-                next_hit(state, requests, group_banks, queue, seq)
-            put_precharge(state, requests, group_banks, scheduler, queue, bank)
-            latency = settings.read_latency if queue == 0 else wide(0)
-            requests.depart[seq] = tick + latency
-            state.bank[B_USED, bank] = tick
+                queued_column(sizes, settings, state, requests, channel, queue, key, tick)
             if split:
-                state.channel[channel, C_SYNC_SEQ] = -1
-                reach = settings.write_latency + settings.burst if queue == 1 else latency
-                state.channel[channel, C_SYNCED_UNTIL] = max(
-                    state.channel[channel, C_SYNCED_UNTIL],
-                    tick + reach + settings.data_clock_postamble,
-                )
+                state.channel[channel, C_SYNC_KEY] = -1
         elif command == ACT:
-            if requests.entry[seq, Q_TOUCHED] == 0:
+            entry = state.entry[slot_of(key)]
+            if entry[E_TOUCHED] == 0:
                 state.channel[channel, N_MISS] += 1
-                requests.entry[seq, Q_TOUCHED] = 1
-            leave_queue(state, requests, channel, wide(requests.entry[seq, Q_WRITE]), seq)
+            entry[E_TOUCHED] = 0
+            leave_queue(state, channel, entry[E_QUEUE], key)
+            state.bank[N_BANK_ACTIVATES, bank] += 1
+            state.channel[channel, N_OPENED] += 1
             high = bank + 1
             if split:
                 state.channel[channel, C_OPENING] = bank
-                state.channel[channel, C_OPENING_SEQ] = seq
+                state.channel[channel, C_OPENING_KEY] = key
                 state.channel[channel, C_OPENING_DEADLINE] = tick + settings.activate_split
-                row = wide(RESERVED)
+                row = RESERVED
             else:
-                promote(state, requests, channel, bank, seq)
-                row = wide(requests.entry[seq, Q_ROW])
+                promote(state, channel, bank, key)
+                row = entry[E_ROW]
         elif command == ACT2:
             state.channel[channel, C_OPENING] = -1
-            promote(state, requests, channel, bank, seq)
-            high, row = bank + 1, wide(requests.entry[seq, Q_ROW])
+            promote(state, channel, bank, key)
+            high, row = bank + 1, state.entry[slot_of(key), E_ROW]
         elif command == PRE:
-            if seq != NONE and requests.entry[seq, Q_TOUCHED] == 0:
+            if key != NONE and state.entry[slot_of(key), E_TOUCHED] == 0:
                 state.channel[channel, N_CONFLICT] += 1
-                requests.entry[seq, Q_TOUCHED] = 1
+                state.bank[N_BANK_CONFLICTS, bank] += 1
+                state.entry[slot_of(key), E_TOUCHED] = 1
             high = bank + 1
-            if mode == PER_BANK and state.group[bank // group_banks, G_TARGET] == bank:
-                row = wide(RESERVED)
+            if mode == PER_BANK and state.group[group, G_TARGET] == bank:
+                row = RESERVED
         elif command == PREAB:
             high = bank + group_banks
         elif command in (REFAB, REFPB):
-            refresh_done(sizes, state, requests, channel, bank)
+            refresh_done(sizes, state, channel, bank)
             owed = state.channel[channel, C_REFRESH_OWED]
         for b in range(low, high):
-            state.bank[B_ROW, b] = row
-            for q in range(2):
-                rebuild(state, requests, group_banks, scheduler, q, b)
+            change_row(state, group, scheduler, b, row, tick)
+
+    tends = has_upkeep(sizes, state, channel)
 
     # A lower bound of the next tick at which anything can happen.
     wake = state.channel[channel, C_NEXT_REFRESH]
+    wake_column = NONE
     if split and (
-        state.channel[channel, C_OPENING] >= 0 or state.channel[channel, C_SYNC_SEQ] >= 0
+        state.channel[channel, C_OPENING] >= 0 or state.channel[channel, C_SYNC_KEY] >= 0
     ):
         wake = tick + 1
     if mode == PER_BANK_BLOCKING and state.channel[channel, C_TO_QUEUE] > 0:
         wake = tick + 1
     for i in range(state.channel[channel, C_ACTIVE]):
         b = state.channel[channel, C_ACTIVE_LIST + i]
-        f = RD + requests.entry[state.bank[B_ACTIVE, b], Q_WRITE]
-        ready = max(state.bank[f, b], state.group[b // group_banks, f])
+        waiting = state.entry[slot_of(state.bank[B_ACTIVE, b])]
+        f = RD + waiting[E_QUEUE]
+        ready = max(state.bank[f, b], state.group[waiting[E_GROUP], f])
         wake = min(wake, odd(ready) if half else ready)
     if owed > 0:
         c, b, ready = refresh_front(tables, state, groups, group_banks, mode, channel)
@@ -394,26 +634,90 @@ def tick_channel(
         if queue != drains_next(state, channel, settings.drain_above, settings.drain_below):
             wake = tick + 1
         if tends:
-            c, b, ready = upkeep(sizes, settings, state, requests, channel, tick + 1, False)
+            c, b, ready = upkeep(sizes, settings, state, channel, tick + 1, False)
             wake = min(wake, ready)
             if mode == PER_BANK and urgent_refresh(sizes, settings, state, channel):
-                c, b, ready = upkeep(sizes, settings, state, requests, channel, tick + 1, True)
+                c, b, ready = upkeep(sizes, settings, state, channel, tick + 1, True)
                 wake = min(wake, ready)
         if scheduler == FCFS:
-            f, b, first, ready = oldest_request(
-                state, requests, groups, group_banks, channel, queue
-            )
+            f, b, first, ready = oldest_request(state, groups, group_banks, channel, queue)
             wake = min(wake, ready)
         for k in range(3 if scheduler != FCFS else 0):
             f = RD + queue if k == COLUMN else ACT if k == ACTIVATE else PRE
-            aligned = half and k != PRECHARGE
+            soonest = NONE
             for g in range(first_group, first_group + groups):
                 if state.group[g, G_CANDIDATES + 3 * queue + k] > 0:
-                    soon = state.group[g, G_SOON + k] if queue == scanned else wide(0)
-                    ready = max(soon, state.group[g, f])
-                    wake = min(wake, odd(ready) if aligned else ready)
+                    soon = state.group[g, G_SOON + k] if queue == scanned else 0
+                    soonest = min(soonest, max(soon, state.group[g, f]))
             for b in (changed_0, changed_1):
                 if b >= 0 and state.bank[B_CANDIDATE + 3 * queue + k, b] != NONE:
-                    ready = max(state.bank[f, b], state.group[b // group_banks, f])
-                    wake = min(wake, odd(ready) if aligned else ready)
+                    ready = max(state.bank[f, b], state.group[state.bank[B_GROUP, b], f])
+                    soonest = min(soonest, ready)
+            soonest = max(soonest, tick + 1)
+            if half and k != PRECHARGE:
+                soonest = odd(soonest)
+            if k == COLUMN:
+                wake_column = soonest
+            else:
+                wake = min(wake, soonest)
     state.channel[channel, C_WAKE] = max(wake, tick + 1)
+    state.channel[channel, C_WAKE_COLUMN] = wake_column
+
+
+@merged
+def change_row(state: State, group: int, scheduler: int, bank: int, row: int, tick: int) -> None:
+    """A bank has another row, or none; its candidates follow."""
+    before = state.bank[B_ROW, bank]
+    state.bank[B_ROW, bank] = row
+    if before < 0 <= row:
+        if state.group[group, G_OPEN] == 0:
+            state.group[group, G_OPEN_SINCE] = tick
+        state.group[group, G_OPEN] += 1
+    elif row < 0 <= before:
+        state.group[group, G_OPEN] -= 1
+        if state.group[group, G_OPEN] == 0:
+            state.group[group, N_GROUP_OPEN] += tick - state.group[group, G_OPEN_SINCE]
+    for queue in range(2):
+        rebuild(state, group, scheduler, queue, bank)
+
+
+@merged
+def visit(
+    sizes: Sizes,
+    settings: Settings,
+    tables: Tables,
+    state: State,
+    requests: Requests,
+    channel: int,
+    tick: int,
+    end: int,
+    floor: int,
+    poll: bool,
+) -> int:
+    """A tick of a channel that may have something to do; ``poll`` leaves out the short ways.
+
+    Up to ``end``, and while more than ``floor`` accesses are queued, no request can be
+    accepted. Returns the last tick played.
+    """
+    first_slot = 0
+    if (
+        not poll
+        and sizes.scheduler != FCFS
+        and tick < state.channel[channel, C_WAKE]
+        and not (sizes.split_activate and tick >= state.channel[channel, C_SYNCED_UNTIL])
+    ):
+        first_slot = 2
+        end = min(end, state.channel[channel, C_WAKE])
+        if sizes.split_activate:
+            end = min(end, state.channel[channel, C_SYNCED_UNTIL])
+        tick, flips = stream_columns(
+            sizes, settings, tables, state, requests, channel, tick, end, floor
+        )
+        if flips:
+            # The row bus serves the other queue in the same tick, one bus only from the next.
+            first_slot = 1
+            if not sizes.dual_bus:
+                state.channel[channel, C_WAKE] = tick + 1
+    if first_slot <= sizes.dual_bus:
+        full_tick(sizes, settings, tables, state, requests, channel, tick, first_slot)
+    return tick

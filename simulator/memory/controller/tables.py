@@ -13,9 +13,9 @@ import numpy as np
 
 from simulator.errors import HardwareError
 from simulator.memory.controller import layout
-from simulator.memory.controller.layout import COMMAND_KINDS, FREQUENT, PREAB, Tables
+from simulator.memory.controller.layout import COMMAND_KINDS, FREQUENT, Tables
 from simulator.memory.standards import COMMANDS, Device, Rule
-from simulator.memory.standards.table import ALL_BANK
+from simulator.memory.standards.table import ALL_BANK, WHOLE_GROUP
 
 _NUMBER = {name: number for number, name in enumerate(COMMANDS)}
 
@@ -54,7 +54,7 @@ def build_tables(device: Device, commands: Iterable[str]) -> Tables:
     """Tables for a controller that issues ``commands`` only."""
     group_banks = device.banks // device.groups
     dense = np.zeros((COMMAND_KINDS, 2 * FREQUENT), np.int64)
-    rare = np.zeros((2, 2, COMMAND_KINDS), np.int64)
+    rare = np.zeros((COMMAND_KINDS - FREQUENT, 2, COMMAND_KINDS), np.int64)
     sparse: list[list[tuple[int, int, Rule]]] = [[] for _ in COMMANDS]
     for rule in effective(device, commands):
         one, two = _NUMBER[rule.preceding], _NUMBER[rule.following]
@@ -70,8 +70,8 @@ def build_tables(device: Device, commands: Iterable[str]) -> Tables:
                 raise _unsupported(device, rule)
             kind = layout.SIBLING_GROUPS if grouped else layout.SIBLING_NODES
             sparse[one].append((kind, two, rule))
-        elif rule.following in ALL_BANK:
-            place = two - PREAB, int(wide), one
+        elif rule.following in WHOLE_GROUP:
+            place = two - FREQUENT, int(wide), one
             rare[place] = max(rare[place], rule.latency)
         elif two >= FREQUENT:
             continue  # ACT2 and CAS follow by their own rules.
@@ -92,8 +92,13 @@ def _pack(
     dense: np.ndarray,
     rare: np.ndarray,
 ) -> Tables:
+    # Rows from a command to itself come first.
+    sparse = [sorted(rows, key=lambda row: row[1] != one) for one, rows in enumerate(sparse)]
     rows = [row for rows in sparse for row in rows]
-    first = np.cumsum([0, *(len(rows) for rows in sparse)])
+    first = np.zeros((2, len(sparse) + 1), np.int64)
+    first[0] = np.cumsum([0, *(len(rows) for rows in sparse)])
+    own = [sum(row[1] == one for row in rows) for one, rows in enumerate(sparse)]
+    first[1, :-1] = first[0, :-1] + own
     count = max(len(rows), 1)
     table = np.zeros((count, layout.TABLE_COLUMNS), np.int64)
     node = np.zeros((count, device.banks, 4), np.int64)
@@ -110,7 +115,7 @@ def _pack(
         for at, span in ((0, inner), (2, inner * siblings(device, rule.level))):
             node[place, :, at] = numbers // span * span
             node[place, :, at + 1] = node[place, :, at] + span
-    return Tables(dense, first.astype(np.int64), table, node, rare)
+    return Tables(dense, first, table, node, rare)
 
 
 def _unsupported(device: Device, rule: Rule) -> HardwareError:

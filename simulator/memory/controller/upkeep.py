@@ -11,7 +11,7 @@ go on.  Row policies: ``close`` precharges a row as soon as no queued request wa
 
 from __future__ import annotations
 
-from simulator.compiled import hot
+from simulator.compiled import inner
 from simulator.memory.controller.constraints import rare_ready
 from simulator.memory.controller.layout import (
     ALL_BANK,
@@ -44,7 +44,6 @@ from simulator.memory.controller.layout import (
     REFPB,
     REFRESH_QUEUE,
     RESERVED,
-    Requests,
     Settings,
     Sizes,
     State,
@@ -54,7 +53,7 @@ from simulator.memory.controller.layout import (
 from simulator.memory.controller.queues import set_row
 
 
-@hot
+@inner
 def active_in(state: State, channel: int, low: int, high: int) -> bool:
     """Whether a bank from ``low`` to below ``high`` waits for the access it was opened for."""
     for i in range(state.channel[channel, C_ACTIVE]):
@@ -63,7 +62,7 @@ def active_in(state: State, channel: int, low: int, high: int) -> bool:
     return low <= state.channel[channel, C_OPENING] < high
 
 
-@hot
+@inner
 def refresh_front(
     tables: Tables, state: State, groups: int, group_banks: int, mode: int, channel: int
 ) -> tuple[int, int, int]:
@@ -87,7 +86,7 @@ def refresh_front(
     return command, bank, ready
 
 
-@hot
+@inner
 def refresh_due(sizes: Sizes, settings: Settings, state: State, channel: int, tick: int) -> None:
     """Refreshes that fall due at ``tick``."""
     groups, group_banks = sizes.groups, sizes.group_banks
@@ -127,8 +126,8 @@ def refresh_due(sizes: Sizes, settings: Settings, state: State, channel: int, ti
         state.channel[channel, C_SET_CURSOR] = (cursor + 1) % group_banks
 
 
-@hot
-def refresh_done(sizes: Sizes, state: State, requests: Requests, channel: int, bank: int) -> None:
+@inner
+def refresh_done(sizes: Sizes, state: State, channel: int, bank: int) -> None:
     """The refresh of ``bank`` (or of its group) has been issued."""
     if sizes.refresh == PER_BANK:
         group = bank // sizes.group_banks
@@ -142,7 +141,7 @@ def refresh_done(sizes: Sizes, state: State, requests: Requests, channel: int, b
             state.bank[B_REFRESHED, first : first + sizes.group_banks] = 0
         if state.group[group, G_TARGET] == bank:
             state.group[group, G_TARGET] = -1
-            set_row(state, requests, sizes.group_banks, sizes.scheduler, bank, CLOSED)
+            set_row(state, group, sizes.scheduler, bank, CLOSED)
         return
     state.channel[channel, C_REFRESH_OWED] -= 1
     front = state.channel[channel, C_REFRESH_FRONT] + 1
@@ -150,7 +149,7 @@ def refresh_done(sizes: Sizes, state: State, requests: Requests, channel: int, b
     state.channel[channel, C_REFRESH_FRONT] = 0 if front == wrap else front
 
 
-@hot
+@inner
 def urgent_refresh(sizes: Sizes, settings: Settings, state: State, channel: int) -> bool:
     """Whether some group owes more per-bank refreshes than may be postponed."""
     for g in range(channel * sizes.groups, (channel + 1) * sizes.groups):
@@ -159,12 +158,11 @@ def urgent_refresh(sizes: Sizes, settings: Settings, state: State, channel: int)
     return False
 
 
-@hot
+@inner
 def upkeep(
     sizes: Sizes,
     settings: Settings,
     state: State,
-    requests: Requests,
     channel: int,
     tick: int,
     urgent: bool,
@@ -182,7 +180,7 @@ def upkeep(
                 b = choose_target(state, first, group_banks)
                 state.group[g, G_TARGET] = b
                 if state.bank[B_ROW, b] == CLOSED:
-                    set_row(state, requests, group_banks, sizes.scheduler, b, RESERVED)
+                    set_row(state, g, sizes.scheduler, b, RESERVED)
             b = state.group[g, G_TARGET]
             if b >= 0 and state.bank[B_ACTIVE, b] < 0:
                 c = REFPB if state.bank[B_ROW, b] == RESERVED else PRE
@@ -217,7 +215,7 @@ def upkeep(
     return command, bank, soonest
 
 
-@hot
+@inner
 def choose_target(state: State, first: int, group_banks: int) -> int:
     """A bank that this round has not refreshed yet, one without a waiting access if any."""
     fallback = wide(-1)

@@ -16,7 +16,14 @@ from functools import cached_property
 
 from simulator.errors import HardwareError
 from simulator.memory.spec import MemorySpec
-from simulator.memory.standards.table import COMMANDS, Standard, evaluate, load_standard
+from simulator.memory.standards.table import (
+    COMMANDS,
+    Standard,
+    evaluate,
+    extended,
+    load_extension,
+    load_standard,
+)
 from simulator.memory.timing import TimingValue
 
 
@@ -81,8 +88,23 @@ class Device:
         return self.ticks["read_latency"] + self.ticks["burst"]
 
 
-def compile_device(spec: MemorySpec) -> Device:
-    """Evaluate the constraint table of ``spec`` for its timings."""
+@dataclass(frozen=True, slots=True)
+class Lockstep:
+    """Rows that all banks open and read together: timings of processing in memory."""
+
+    rcd_compute: TimingValue
+    """Activate to the first lockstep column."""
+    mac_interval: TimingValue
+    """Between lockstep columns."""
+    span: int
+    """Banks that one activate opens: 1, a bank group's, or all."""
+    activate_spacing: TimingValue
+    """Between activates of bank groups."""
+
+
+def compile_device(spec: MemorySpec, lockstep: Lockstep | None = None) -> Device:
+    """Evaluate the constraint table of ``spec`` for its timings, with the lockstep commands
+    if there are any."""
     if spec.protocol is None:
         raise HardwareError(
             f"memory '{spec.name}' names no command protocol",
@@ -91,6 +113,11 @@ def compile_device(spec: MemorySpec) -> Device:
         )
     standard = load_standard(spec.protocol)
     organization = spec.organization
+    ticks = _ticks(spec, standard)
+    if lockstep is not None:
+        standard = extended(standard, load_extension("lockstep"))
+        for name in ("rcd_compute", "mac_interval", "activate_spacing"):
+            ticks[name] = spec.cycles(getattr(lockstep, name)) * standard.ticks_per_clock
     counts = {
         "pseudo_channel": organization.pseudo_channels,
         "rank": organization.ranks,
@@ -106,7 +133,7 @@ def compile_device(spec: MemorySpec) -> Device:
         columns=organization.row // organization.access,
         access_bytes=organization.access,
         channels=organization.stacks * organization.channels_per_stack,
-        ticks=(ticks := _ticks(spec, standard)),
+        ticks=ticks,
         rules=tuple(_rules(standard, ticks)),
         tick_fs=round(1e15 / spec.clock / standard.ticks_per_clock),
         peak_bytes_per_s=spec.channel_bytes_per_s * organization.pseudo_channels,

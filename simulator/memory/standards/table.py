@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -33,14 +33,23 @@ from simulator.paths import standards
 from simulator.units import Count
 
 LEVELS = ("channel", "pseudo_channel", "rank", "stack_id", "bank_group", "bank")
-COMMANDS = ("ACT", "PRE", "RD", "WR", "REFpb", "PREab", "REFab", "ACT2", "CAS")
-"""Every command there is; its place is its number in the controller and in logs."""
-ALL_BANK = frozenset({"PREab", "REFab"})
+COMMANDS = (
+    *("ACT", "PRE", "RD", "WR", "REFpb", "PREab", "REFab", "ACT2", "CAS"),
+    *("ACTbg", "ACTab", "MACab", "BUF"),
+)
+"""Every command there is; its place is its number in the controller and in logs. The last
+line is processing in memory: activate a bank group or all banks, a lockstep column of all
+banks, an access of the channel's buffer over the data pins."""
+ALL_BANK = frozenset({"PREab", "REFab", "ACTab", "MACab"})
+"""Commands to all banks of a group."""
+WHOLE_GROUP = ALL_BANK | {"ACTbg", "BUF"}
+"""Commands whose time is decided for a group as a whole."""
 
 _LINE = re.compile(
     r"(?P<preceding>[\w, ]+?) -> (?P<following>[\w, ]+?) @ (?P<level>\w+) >= (?P<latency>[\w +-]+)"
     r"(, window (?P<window>[1-9]))?(?P<sibling>, sibling)?"
 )
+_Table = TypeVar("_Table", bound=Block)
 _EXAMPLE = "write it like 'ACT -> ACT @ rank >= faw, window 4'"
 
 
@@ -139,9 +148,53 @@ class Standard(Block):
         return self
 
 
+class Extension(Block):
+    """Commands and constraints on top of any standard; ``group`` is its refresh level."""
+
+    title: str
+    commands: dict[str, Command]
+    constraints: tuple[str, ...]
+
+
+def extended(standard: Standard, extension: Extension) -> Standard:
+    """``standard`` with the commands and constraints of ``extension``."""
+    one_bus = standard.bus_slots == "one"
+    commands = {
+        name: command.model_copy(update={"bus": "row"}) if one_bus else command
+        for name, command in extension.commands.items()
+    }
+    place = f"@ {standard.refresh_level} "
+    known = (*standard.commands, *commands)
+    lines = []
+    for line in extension.constraints:
+        rule = Constraint.parse(line.replace("@ group ", place))
+        sides = [
+            ", ".join(name for name in side if name in known)
+            for side in (rule.preceding, rule.following)
+        ]
+        if all(sides):
+            lines.append(f"{sides[0]} -> {sides[1]} {place}>= {rule.latency}")
+    return standard.model_copy(
+        update={
+            "commands": {**standard.commands, **commands},
+            "constraints": (*standard.constraints, *lines),
+        }
+    )
+
+
 @cache
 def load_standard(name: str) -> Standard:
     """The table called ``name``."""
+    return _load(name, Standard)
+
+
+@cache
+def load_extension(name: str) -> Extension:
+    """The commands called ``name`` that any standard may be extended by."""
+    return _load(name, Extension)
+
+
+def _load(name: str, model: type[_Table]) -> _Table:
     path = standards() / f"{name}.yaml"
     if not path.is_file():
         names = sorted(file.stem for file in standards().glob("*.yaml"))
@@ -160,7 +213,7 @@ def load_standard(name: str) -> Standard:
         numbers=tuple(key for key, leaf in marked if leaf.is_number),
         files=(path,),
     )
-    return validate(description, Standard)
+    return validate(description, model)
 
 
 def evaluate(expression: str, values: Mapping[str, int]) -> int:

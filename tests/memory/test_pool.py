@@ -1,0 +1,238 @@
+"""Channels behind a pool of requests: runs of accesses, lockstep rows, time cut anywhere.
+
+The same traffic is played by visiting every tick, by jumping, and in slices; the command log
+must be the same, and legal by the checker, which knows the constraint tables only.
+"""
+
+import numpy as np
+import pytest
+
+from simulator.hardware import resolve, validate
+from simulator.memory import pool
+from simulator.memory.checker import check_log
+from simulator.memory.controller import layout
+from simulator.memory.controller.kernel import RUN, run_any
+from simulator.memory.model import channel_of
+from simulator.memory.pool import BUFFER, MACRO, READ, WRITE
+from simulator.memory.spec import MemorySpec
+from simulator.memory.standards import COMMANDS, Lockstep
+from simulator.memory.timing import TimingValue
+
+NAMES = ["hbm2-2.0", "hbm3-6.4", "gddr6-16", "ddr4-3200", "lpddr5-6400"]
+LOCKSTEP = ["hbm2-2.0", "hbm3-6.4", "gddr6-16"]
+
+
+def model(name, refresh="none", scheduler="row-hit-first", queue=64, lockstep=None):
+    spec = validate(resolve(name, [f"timing.refresh.mode={refresh}"]), MemorySpec)
+    return channel_of(spec, lockstep, scheduler, queue)
+
+
+def units(span, spacing=0.0):
+    """One nanosecond a lockstep column, 12 to the first; ``span`` banks an activate."""
+    return Lockstep(TimingValue(seconds=12e-9), TimingValue(seconds=1e-9), span,
+                    TimingValue(seconds=spacing))  # fmt: skip
+
+
+class Bench:
+    """One channel. Requests are (tick, pseudo-channel, bank, row, kind, accesses)."""
+
+    def __init__(self, channel, requests):
+        self.channel, self.count = channel, len(requests)
+        memories = [(channel, channel.pseudo_channels, True, 0)]
+        self.dram = dram = pool.make_dram(memories, len(requests) + 1, log=1 << 18)
+        for tick, pseudo_channel, bank, row, kind, accesses in requests:
+            index = pool.take_request(dram)
+            dram.requests.kind[index], dram.requests.row[index] = kind, row
+            first = dram.place[pseudo_channel, pool.L_FIRST_BANK]
+            dram.requests.bank[index] = first + bank
+            dram.requests.accesses[index] = accesses
+            dram.request[index, pool.R_PSEUDO_CHANNEL] = pseudo_channel
+            pool.submit_request(dram, index, tick * self.tick_fs)
+
+    @property
+    def tick_fs(self):
+        return self.channel.device.tick_fs
+
+    def run(self, until, poll=False):
+        dram = self.dram
+        parts = (
+            layout.Sizes(*dram.sizes[0].tolist()),
+            layout.Settings(*dram.settings[0].tolist()),
+            layout.Tables(dram.dense[0], dram.first[0], dram.row[0], dram.node[0], dram.rare[0]),
+            layout.State(
+                *(dram.bank[0], dram.group[0], dram.channel[0], dram.channel[0]),
+                *(dram.entry[0], dram.run[0], dram.log[0], np.zeros(0, np.int64)),
+            ),
+        )
+        run_any(*parts, dram.requests, 0, 1, until, poll)
+        return self
+
+    @property
+    def log(self):
+        log = self.dram.log[0, : self.dram.run[0, layout.R_LOGGED]]
+        return log[np.argsort(log[:, 0], kind="stable")]
+
+    @property
+    def depart(self):
+        return self.dram.requests.depart[: self.count]
+
+    def issued(self, name):
+        return int((self.log[:, 1] == COMMANDS.index(name)).sum())
+
+    def violations(self, refreshed):
+        return check_log(self.channel.device, self.log, refreshed=refreshed)
+
+
+def traffic(channel, seed, gap, lockstep=0.0, count=250):
+    generator = np.random.default_rng(seed)
+    tick, requests = 0, []
+    for _ in range(count):
+        tick += int(generator.integers(0, gap))
+        kind = WRITE if generator.random() < 0.3 else READ
+        if generator.random() < lockstep:
+            kind = MACRO if generator.random() < 0.7 else BUFFER
+        requests.append(
+            (
+                tick,
+                int(generator.integers(channel.pseudo_channels)),
+                int(generator.integers(channel.banks)),
+                int(generator.integers(6)),
+                kind,
+                int(generator.integers(1, 17)),
+            )
+        )
+    return requests
+
+
+def alike(channel, requests, refreshed):
+    """Every tick visited, jumped, and in slices: the same log, legal and complete."""
+    polled = Bench(channel, requests).run(100_000, poll=True)
+    assert (polled.depart >= 0).all()
+    end = int(polled.depart.max()) + 2
+    jumped = Bench(channel, requests).run(end)
+    sliced = Bench(channel, requests)
+    for until in [*range(50, end, 37), end]:
+        sliced.run(until)
+    expected = polled.log[polled.log[:, 0] <= end]
+    assert np.array_equal(jumped.log, expected)
+    assert np.array_equal(sliced.log, expected)
+    assert np.array_equal(jumped.depart, polled.depart)
+    assert jumped.violations(refreshed) == []
+    return jumped
+
+
+@pytest.mark.parametrize("gap", [3, 40])
+@pytest.mark.parametrize("scheduler", ["fr-fcfs", "row-hit-first", "fcfs"])
+@pytest.mark.parametrize("refresh", ["none", "all_bank", "per_bank"])
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_are_played_alike_however_time_passes(name, refresh, scheduler, gap):
+    if refresh == "per_bank" and name.startswith("ddr4"):
+        return
+    channel = model(name, refresh, scheduler, queue=32)
+    requests = traffic(channel, 1, gap)
+    played = alike(channel, requests, refresh != "none")
+    moved = played.issued("RD") + played.issued("WR")
+    assert moved == sum(accesses for *_, accesses in requests)
+
+
+@pytest.mark.parametrize("span", ["bank", "group", "all"])
+@pytest.mark.parametrize("refresh", ["none", "all_bank"])
+@pytest.mark.parametrize("name", LOCKSTEP)
+def test_lockstep_and_host_requests_share_a_channel_legally(name, refresh, span):
+    plain = model(name)
+    banks = {"bank": 1, "group": 4, "all": plain.banks}[span]
+    channel = model(name, refresh, lockstep=units(banks, 10e-9))
+    requests = traffic(channel, 2, 60, lockstep=0.4)
+    played = alike(channel, requests, refresh != "none")
+    columns = sum(accesses for *_, kind, accesses in requests if kind == MACRO)
+    assert played.issued("MACab") == columns
+
+
+def macros(channel, rows, columns):
+    return Bench(channel, [(0, 0, 0, row, MACRO, columns) for row in rows])
+
+
+def test_a_row_costs_activate_columns_and_precharge():
+    channel = model("gddr6-16", lockstep=units(16))
+    ticks = channel.device.ticks
+    done = macros(channel, range(20), 64).run(100_000).depart
+    column = ticks["mac_interval"]
+    open_ = max(ticks["ras"], ticks["rcd_compute"] + 63 * column + ticks["read_to_precharge"])
+    assert np.diff(done).tolist() == [max(open_ + ticks["precharge"], ticks["rc"])] * 19
+
+
+def test_an_open_row_is_not_opened_again():
+    channel = model("gddr6-16", lockstep=units(16))
+    bench = macros(channel, [3] * 5, 10).run(100_000)
+    assert np.diff(bench.depart).tolist() == [10 * channel.device.ticks["mac_interval"]] * 4
+    assert bench.issued("ACTab") == 1
+
+
+def test_activates_one_by_one_obey_the_window_and_take_longer():
+    spans = {1: "ACT", 4: "ACTbg", 16: "ACTab"}
+    ends = []
+    for span, command in spans.items():
+        channel = model("gddr6-16", lockstep=units(span, 17e-9))
+        bench = macros(channel, [0], 8).run(100_000)
+        assert bench.issued(command) == 16 // span
+        ends.append(int(bench.depart[0]))
+    assert ends == sorted(ends, reverse=True)
+    assert ends[0] - ends[2] >= 3 * channel.device.ticks["faw"]
+
+
+def test_a_refresh_splits_a_long_macro_and_loses_no_column():
+    columns = 20_000
+    plain = macros(model("gddr6-16", lockstep=units(16)), [0], columns).run(10**6)
+    channel = model("gddr6-16", "all_bank", lockstep=units(16))
+    split = macros(channel, [0], columns).run(10**6)
+    assert split.issued("MACab") == columns
+    until_done = split.log[split.log[:, 0] <= split.depart[0]]
+    refreshes = int((until_done[:, 1] == COMMANDS.index("REFab")).sum())
+    assert refreshes > 5
+    lost = int(split.depart[0] - plain.depart[0]) / refreshes
+    ticks = channel.device.ticks
+    assert ticks["rfc"] + ticks["rcd_compute"] <= lost
+    assert lost <= ticks["rfc"] + ticks["rcd_compute"] + 2 * ticks["precharge"] + 20
+
+
+def test_host_requests_wait_for_lockstep_ones_that_came_before():
+    channel = model("hbm2-2.0", lockstep=units(16))
+    requests = [(0, 0, 0, 1, READ, 1), (1, 0, 0, 2, MACRO, 500), (2, 1, 0, 1, READ, 1)]
+    first, macro, second = Bench(channel, requests).run(100_000).depart
+    assert first < macro < second
+
+
+@pytest.mark.parametrize("fault", ["drop", "early"])
+@pytest.mark.parametrize("command", ["ACTab", "PREab", "MACab", "REFab"])
+def test_the_checker_finds_faults_in_lockstep_logs(command, fault):
+    channel = model("gddr6-16", "all_bank", lockstep=units(16))
+    log = macros(channel, range(200), 64).run(40_000).log
+    places = np.flatnonzero(log[:, 1] == COMMANDS.index(command))
+    place = places[len(places) // 2]
+    if command == "MACab":  # the first of a row, which a closed bank or tRCD would show
+        place = next(p for p in places if log[p - 1, 1] == COMMANDS.index("ACTab"))
+        if fault == "drop":
+            return
+    faulty = np.delete(log, place, axis=0) if fault == "drop" else log.copy()
+    if fault == "early":
+        faulty[place, 0] -= 3
+    dropped_refresh = command == "REFab" and fault == "drop"
+    if dropped_refresh:
+        faulty = log[log[:, 1] != COMMANDS.index("REFab")]
+    assert check_log(channel.device, log) == []
+    assert check_log(channel.device, faulty) != []
+
+
+def test_serving_ahead_of_the_clock_changes_nothing():
+    channel = model("hbm2-2.0")
+    requests = traffic(channel, 3, 40)
+    whole = Bench(channel, requests).run(100_000)
+    for ahead in (0, 50):
+        bench, done = Bench(channel, requests), {}
+        dram = bench.dram
+        dram.wake[0] = bench.tick_fs
+        while (now := int(dram.wake[0])) < pool.NEVER:
+            for i in range(pool.serve(dram, RUN, 0, now, ahead * bench.tick_fs)):
+                index = int(dram.done[0, i])
+                done[index] = int(dram.request[index, pool.R_DONE_AT]) // bench.tick_fs
+        assert [done[i] for i in range(len(requests))] == whole.depart.tolist()
