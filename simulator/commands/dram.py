@@ -172,8 +172,30 @@ def summary(
             f"p{share}": float(np.percentile(latency, share)) if len(latency) else 0.0
             for share in (50, 95, 99)
         },
+        "open_share": result.open_share,
+        "per_channel": [
+            {
+                "row_hits": int(counters[layout.N_HIT]),
+                "row_misses": int(counters[layout.N_MISS]),
+                "row_conflicts": int(counters[layout.N_CONFLICT]),
+                "reads": int(counters[layout.N_COMMAND + layout.RD]),
+                "writes": int(counters[layout.N_COMMAND + layout.WR]),
+                "activates": int(counters[layout.N_COMMAND + layout.ACT]),
+            }
+            for counters in result.channel_counters
+        ],
+        "per_bank": dict(
+            zip(
+                ("activates", "reads", "writes", "conflicts"),
+                result.bank_counters.T.tolist(),
+                strict=True,
+            )
+        ),
         "energy_model": model.name,
-        "energy_j": energy(spec, device, result.commands, result.channels, result.seconds, model),
+        "energy_j": energy(
+            *(spec, device, result.commands, result.channels),
+            *(result.seconds, model, result.open_share),
+        ),
         "energy_error_band": model.error_band,
         "violations": violations,
     }

@@ -46,6 +46,10 @@ class Replay:
     """(channel, counters): see the ``N_*`` columns of the controller's layout."""
     accepted_counters: np.ndarray
     """The same when the last request was accepted."""
+    bank_counters: np.ndarray
+    """(bank through all channels, [activates, reads, writes, conflicts])."""
+    open_ticks: int
+    """Ticks in which a group has an open row, summed over groups."""
     log: np.ndarray
     """(command, [tick, command, bank, row]) if asked for."""
 
@@ -62,6 +66,12 @@ class Replay:
     def counter(self, column: int) -> int:
         """One counter over all channels."""
         return int(self.channel_counters[:, column].sum())
+
+    @property
+    def open_share(self) -> float:
+        """Share of the time in which a group has an open row, over all groups."""
+        groups = self.channels * self.device.groups
+        return min(self.open_ticks / max(self.ticks_drained * groups, 1), 1.0)
 
     @property
     def seconds(self) -> float:
@@ -191,5 +201,17 @@ def _gathered(
         write=trace.write,
         channel_counters=np.concatenate(counters),
         accepted_counters=np.concatenate([state.accepted for state in states]),
+        bank_counters=np.concatenate(
+            [state.bank[layout.N_BANK_ACTIVATES : layout.BANK_ROWS].T for state in states]
+        ),
+        open_ticks=sum(_open_ticks(state) for state in states),
         log=log[np.argsort(log[:, 0], kind="stable")],
     )
+
+
+def _open_ticks(state: State) -> int:
+    """Ticks with an open row, summed over groups, up to the end."""
+    group, end = state.group, int(state.channel[0, layout.C_TICK])
+    still = group[:, layout.G_OPEN] > 0
+    running = np.where(still, end - group[:, layout.G_OPEN_SINCE], 0)
+    return int((group[:, layout.N_GROUP_OPEN] + running).sum())

@@ -264,3 +264,27 @@ def test_ddr4_has_no_per_bank_refresh():
     device = load_memory("ddr4-3200")[1]
     with pytest.raises(AccsimError, match="no per-bank refresh"):
         replay(device, make_trace("stream", 10, 64), policy("default", refresh="per-bank"))
+
+
+@pytest.mark.parametrize("feed", ["shared", "independent"])
+def test_banks_and_channels_add_up_to_the_whole(feed):
+    device = load_memory("hbm3-6.4")[1]
+    trace = mixed(4, 4000, 10**6, 0.3, device.access_bytes)
+    result = replay(device, trace, policy("default", feed=feed), 3)
+    activates, reads, writes, conflicts = result.bank_counters.sum(axis=0).tolist()
+    assert len(result.bank_counters) == 3 * device.banks
+    assert (activates, reads, writes) == tuple(result.commands[c] for c in ("ACT", "RD", "WR"))
+    assert conflicts == result.counter(layout.N_CONFLICT)
+
+
+def test_rows_are_open_all_the_time_or_closed_at_once():
+    device = load_memory("ddr4-3200")[1]
+    stream = make_trace("stream", 20_000, 64)
+    stays = replay(device, stream, policy("ramulator2", refresh="none")).open_share
+    assert 0.99 < stays <= 1
+    address = np.arange(40, dtype=np.uint64) * np.uint64(device.columns * 64 * device.banks)
+    lone = AddressTrace(address, np.zeros(40, np.uint8))
+    how = policy("default", refresh="none", mapping="row", row_policy="closed", read_queue=1)
+    one_by_one = replay(device, lone, how)
+    expected = device.ticks["ras"] / device.ticks["rc"]
+    assert one_by_one.open_share == pytest.approx(expected, abs=0.05)
