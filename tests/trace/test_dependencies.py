@@ -105,9 +105,12 @@ def test_many_windows_of_one_storage_take_linear_time():
     def seconds(count: int) -> float:
         works = [work(writes=[(0, 8 * i, 8 * i + 8)]) for i in range(count)]
         works += [work(reads=[(0, 8 * i + 2, 8 * i + 6)]) for i in range(count)]
-        start = time.process_time()
-        dependencies(TRACE, works)
-        return time.process_time() - start
+        spent = []
+        for _ in range(3):  # other processes and the collector of garbage only ever add
+            start = time.process_time()
+            dependencies(TRACE, works)
+            spent.append(time.process_time() - start)
+        return min(spent)
 
     seconds(100)
     assert seconds(8000) < 40 * max(seconds(1000), 0.002)
