@@ -30,7 +30,6 @@ class Channel:
     first_refresh: int
     pseudo_channels: int
     """Of a channel, each with its own banks and data pins."""
-    refreshed: bool
 
     @property
     def access_bytes(self) -> int:
@@ -85,5 +84,4 @@ def channel_of(
         tables=build_tables(device, issued_commands(device, refresh)),
         first_refresh=first_refresh(refresh, settings),
         pseudo_channels=spec.organization.pseudo_channels,
-        refreshed=refresh != "none",
     )
