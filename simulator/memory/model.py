@@ -3,7 +3,7 @@
 The constraint tables of the memory's protocol in ticks; queues, watermarks and refresh as the
 description has them; open rows that are kept while requests hit them.  For processing in
 memory a description of its lockstep rows adds the commands of
-``hwconfigs/standards/lockstep.yaml``.
+``hwconfigs/standards/extensions/lockstep.yaml``.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ must be the same, and legal by the checker, which knows the constraint tables on
 import numpy as np
 import pytest
 
+from simulator.errors import AccsimError
 from simulator.hardware import resolve, validate
 from simulator.memory import pool
 from simulator.memory.checker import check_log
@@ -127,7 +128,7 @@ def alike(channel, requests, refreshed):
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_are_played_alike_however_time_passes(name, refresh, scheduler, gap):
     if refresh == "per_bank" and name.startswith("ddr4"):
-        return
+        pytest.skip("DDR4 has no per-bank refresh")
     channel = model(name, refresh, scheduler, queue=32)
     requests = traffic(channel, 1, gap)
     played = alike(channel, requests, refresh != "none")
@@ -202,17 +203,22 @@ def test_host_requests_wait_for_lockstep_ones_that_came_before():
     assert first < macro < second
 
 
-@pytest.mark.parametrize("fault", ["drop", "early"])
-@pytest.mark.parametrize("command", ["ACTab", "PREab", "MACab", "REFab"])
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        *(("ACTab", fault) for fault in ("drop", "early")),
+        *(("PREab", fault) for fault in ("drop", "early")),
+        *(("REFab", fault) for fault in ("drop", "early")),
+        ("MACab", "early"),  # a missing column breaks no rule
+    ],
+)
 def test_the_checker_finds_faults_in_lockstep_logs(command, fault):
     channel = model("gddr6-16", "all_bank", lockstep=units(16))
     log = macros(channel, range(200), 64).run(40_000).log
     places = np.flatnonzero(log[:, 1] == COMMANDS.index(command))
     place = places[len(places) // 2]
-    if command == "MACab":  # the first of a row, which a closed bank or tRCD would show
+    if command == "MACab":  # the first of a row, which follows its activate
         place = next(p for p in places if log[p - 1, 1] == COMMANDS.index("ACTab"))
-        if fault == "drop":
-            return
     faulty = np.delete(log, place, axis=0) if fault == "drop" else log.copy()
     if fault == "early":
         faulty[place, 0] -= 3
@@ -236,3 +242,16 @@ def test_serving_ahead_of_the_clock_changes_nothing():
                 index = int(dram.done[0, i])
                 done[index] = int(dram.request[index, pool.R_DONE_AT]) // bench.tick_fs
         assert [done[i] for i in range(len(requests))] == whole.depart.tolist()
+
+
+def test_more_banks_than_a_group_may_have_are_told():
+    spec = validate(resolve("hbm2-2.0", ["organization.ranks=16"]), MemorySpec)
+    channel = channel_of(spec)
+    with pytest.raises(AccsimError, match="256 banks that refresh together"):
+        pool.make_dram([(channel, 2, True, 0)], 8)
+
+
+def test_lockstep_commands_are_no_protocol():
+    with pytest.raises(AccsimError) as told:
+        channel_of(validate(resolve("hbm2-2.0", ["protocol=lockstep"]), MemorySpec))
+    assert "unknown command protocol 'lockstep'" in str(told.value)

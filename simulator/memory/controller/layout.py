@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from simulator.compiled import merged
+from simulator.errors import HardwareError
 
 wide = cast(Callable[[Any], int], np.int64)
 """In compiled code: to 64 bits, so that a variable keeps one type."""
@@ -351,7 +352,11 @@ def make_state(
 ) -> State:
     """All banks closed, nothing queued, tick 0."""
     if sizes.group_banks > LISTED:
-        raise ValueError(f"{sizes.group_banks} banks refreshed together; {LISTED} is the most")
+        raise HardwareError(
+            f"{sizes.group_banks} banks that refresh together",
+            where="organization",
+            remedy=f"choose ranks, bank_groups and banks_per_group for {LISTED} at most",
+        )
     per_channel = sizes.groups * sizes.group_banks
     bank = np.zeros((BANK_ROWS, channels * per_channel), np.int64)
     bank[B_CANDIDATE:B_HEAD] = NONE
@@ -371,7 +376,11 @@ def make_state(
     channel[:, C_WAKE_COLUMN] = NONE
     slots = slots_of(sizes)
     if channels * slots > SLOT_MASK:
-        raise ValueError(f"{channels} channels of {slots} entries are more than can be numbered")
+        raise HardwareError(
+            f"{channels} channels of {slots} queued requests are more than can be numbered",
+            where="channels",
+            remedy="choose fewer channels or shorter queues",
+        )
     entry = np.zeros((channels * slots, ENTRY_COLUMNS), np.int64)
     entry[:, E_FOLLOWING] = np.arange(1, len(entry) + 1)
     entry[slots - 1 :: slots, E_FOLLOWING] = -1

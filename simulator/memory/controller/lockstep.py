@@ -6,7 +6,8 @@ macro needs its row open in every bank: others are precharged together, and acti
 one bank, a bank group or all banks at a time.  Its columns are one event, cut where a refresh
 falls due.  While lockstep requests are at work no host request is served on the channel.
 
-Commands follow the constraint table (``hwconfigs/standards/lockstep.yaml``) like all others.
+Commands follow a constraint table like all others:
+``hwconfigs/standards/extensions/lockstep.yaml``.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
@@ -185,19 +186,19 @@ def extended(standard: Standard, extension: Extension) -> Standard:
 @cache
 def load_standard(name: str) -> Standard:
     """The table called ``name``."""
-    return _load(name, Standard)
+    return _load(standards(), name, Standard)
 
 
 @cache
 def load_extension(name: str) -> Extension:
     """The commands called ``name`` that any standard may be extended by."""
-    return _load(name, Extension)
+    return _load(standards() / "extensions", name, Extension)
 
 
-def _load(name: str, model: type[_Table]) -> _Table:
-    path = standards() / f"{name}.yaml"
+def _load(folder: Path, name: str, model: type[_Table]) -> _Table:
+    path = folder / f"{name}.yaml"
     if not path.is_file():
-        names = sorted(file.stem for file in standards().glob("*.yaml"))
+        names = sorted(file.stem for file in folder.glob("*.yaml"))
         raise HardwareError(
             f"unknown command protocol '{name}'",
             where="protocol",
