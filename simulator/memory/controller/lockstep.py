@@ -13,6 +13,7 @@ Commands follow a constraint table like all others:
 from __future__ import annotations
 
 from simulator.compiled import inner, merged
+from simulator.memory.controller.columns import finish, note
 from simulator.memory.controller.constraints import constrain, rare_ready
 from simulator.memory.controller.layout import (
     ACT,
@@ -64,7 +65,7 @@ from simulator.memory.controller.layout import (
     wide,
 )
 from simulator.memory.controller.queues import enter
-from simulator.memory.controller.scheduler import change_row, finish, note
+from simulator.memory.controller.scheduler import change_row
 from simulator.memory.controller.upkeep import (
     refresh_done,
     refresh_due,
