@@ -16,15 +16,29 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
+_BLAS = "scipy.linalg.cython_blas"
+if "numba" not in sys.modules:
+    # On import numba looks for BLAS, which loads a third of SciPy; nothing here uses it.
+    sys.modules.setdefault(_BLAS, None)  # type: ignore[arg-type]
+
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
 from numba.core.errors import NumbaError
-from numba.np import arrayobj
+from numba.extending import intrinsic
+from numba.np import arraymath, arrayobj
+
+if sys.modules.get(_BLAS, numba) is None:
+    # Others in this process may use it: it is looked for again when they do.
+    del sys.modules[_BLAS]
+    arraymath._HAVE_BLAS = True
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Int = int | np.int64
@@ -105,3 +119,41 @@ merged: Callable[[Function], Function] = numba.njit(
     **_OPTIONS, **_NO_COUNTS, **_INLINE, **_NO_WRAPPERS
 )
 """As :data:`inner`, merged into its callers."""
+
+
+def _raise_eight(
+    _: Any, array: Any, place: Any, terms: Any, row: Any, base: Any
+) -> tuple[Any, Callable[..., Any]]:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        make_array: Any = arrayobj.make_array
+        pointer_add: Any = cgutils.pointer_add
+        vector = ir.VectorType(ir.IntType(64), 8)
+
+        def first_eight(type_: Any, value: Any, index: Any) -> Any:
+            made = make_array(type_)(context, builder, value)
+            stride = builder.extract_value(made.strides, 0)
+            start = pointer_add(builder, made.data, builder.mul(index, stride))
+            return builder.bitcast(start, vector.as_pointer())
+
+        one, place_, two, row_, base_ = values
+        target, term = (
+            first_eight(signature.args[0], one, place_),
+            first_eight(signature.args[2], two, row_),
+        )
+        lane = ir.Constant(ir.IntType(32), 0)
+        spread = builder.insert_element(ir.Constant(vector, ir.Undefined), base_, lane)
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+        spread = builder.shuffle_vector(spread, ir.Constant(vector, ir.Undefined), lanes)
+        floor = builder.add(builder.load(term, align=8), spread)
+        old = builder.load(target, align=8)
+        larger = builder.select(builder.icmp_signed(">", old, floor), old, floor)
+        builder.store(larger, target, align=8)
+        return context.get_dummy_value()
+
+    return numba.types.void(array, numba.intp, terms, numba.intp, numba.int64), generate
+
+
+raise_eight: Any = intrinsic(_raise_eight)
+"""In compiled code: ``array[place, i] = max(array[place, i], terms[row, i] + base)`` for i < 8,
+int64, from ``(array, place, terms, row, base)``. One vector operation, which numba keeps LLVM
+from finding in straight code."""

@@ -10,9 +10,11 @@ a limit on bytes in flight stalls the transaction until a reply returns credit.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from simulator.compiled import Int, hot, inlined
+from simulator.compiled import Int, merged
 from simulator.engine.layout import (
     A_ATOMIC,
     A_MACRO,
@@ -32,7 +34,10 @@ from simulator.engine.layout import (
     J_DRAM_WRITE,
     J_HITS,
     J_MISSES,
+    K_ACCESS,
     K_ATOMIC,
+    K_BANK_BYTES,
+    K_BANKS,
     K_BUSY,
     K_CAP,
     K_CHANNELS,
@@ -51,6 +56,7 @@ from simulator.engine.layout import (
     K_MISSES,
     K_NEXT,
     K_RATE,
+    K_ROW_BLOCKS,
     K_SECTOR,
     K_SETS,
     K_SLICES,
@@ -96,35 +102,29 @@ from simulator.memory.cache import (
     replace,
     set_of,
 )
-from simulator.memory.dram import (
+from simulator.memory.controller.layout import wide
+from simulator.memory.pool import (
     BUFFER,
-    C_MEMORY,
-    C_WAKE,
-    M_BANK_BYTES,
-    M_BANKS,
-    M_BURST_BYTES,
-    M_ROW_BLOCKS,
+    D_LOOKAHEAD_FS,
+    L_FIRST_BANK,
+    L_MEMORY,
     MACRO,
     MAX_LINES,
+    NEVER,
     P_COUNT,
-    R_ARRIVE,
-    R_BANK,
-    R_BURSTS,
     R_BYTES,
-    R_CHANNEL,
     R_CREDIT,
-    R_DONE,
-    R_KIND,
+    R_DONE_AT,
     R_LINE_0,
     R_LINES,
     R_OWNER,
-    R_ROW,
+    R_PSEUDO_CHANNEL,
     R_WAITERS,
     READ,
     WRITE,
-    enqueue,
     free_request,
     serve,
+    submit_request,
     take_request,
 )
 
@@ -137,7 +137,7 @@ RESERVE = 64
 RETRY_FS = 50 * 10**6
 
 
-@inlined
+@merged
 def book(component: np.ndarray, now: Int, units: Int) -> Int:
     """Reserve a component for ``units`` from ``now``; returns when it starts."""
     start = max(now, component[K_FREE])
@@ -148,7 +148,7 @@ def book(component: np.ndarray, now: Int, units: Int) -> Int:
     return start
 
 
-@inlined
+@merged
 def take_transaction(machine: Machine) -> Int:
     header = machine.header
     index = header[H_FREE_TRANSACTION]
@@ -159,13 +159,13 @@ def take_transaction(machine: Machine) -> Int:
     return index
 
 
-@inlined
+@merged
 def free_transaction(machine: Machine, index: Int) -> None:
     machine.transaction[index, T_NEXT] = machine.header[H_FREE_TRANSACTION]
     machine.header[H_FREE_TRANSACTION] = index
 
 
-@inlined
+@merged
 def attach(machine: Machine, request: Int, x: Int) -> None:
     """Let transaction ``x`` wait for a request (once)."""
     header = machine.header
@@ -184,18 +184,17 @@ def attach(machine: Machine, request: Int, x: Int) -> None:
     machine.transaction[x, T_OPEN] += 1
 
 
-@inlined
+@merged
 def new_request(
     machine: Machine,
     memory: np.ndarray,
     kind: Int,
     address: Int,
     size: Int,
-    arrive: Int,
     kernel: Int,
     credit: Int,
 ) -> np.int64:
-    """A request for bytes inside one bank block; returns its index, not yet queued."""
+    """A request for bytes inside one bank block; returns its index, not yet submitted."""
     dram = machine.dram
     index = take_request(dram)
     if index < 0:
@@ -207,37 +206,39 @@ def new_request(
     turn = (round_ ^ (round_ >> 7)) * 31 if memory[K_HASHED] else np.int64(0)
     channel = memory[K_FIRST_CHANNEL] + (block + turn) % channels
     local = round_ * memory[K_INTERLEAVE] + address % memory[K_INTERLEAVE]
-    timing = dram.timing[dram.channel[channel, C_MEMORY]]
-    unit = local // timing[M_BANK_BYTES]
-    banks = timing[M_BANKS]
-    upper = unit // banks
-    row = upper // timing[M_ROW_BLOCKS]
+    unit = local // memory[K_BANK_BYTES]
+    banks = memory[K_BANKS]
+    row = unit // banks // memory[K_ROW_BLOCKS]
+    number = (unit + row * 5) % banks if memory[K_HASHED] else unit % banks
+    place = dram.place[channel]
+    dram.requests.kind[index] = kind
+    dram.requests.row[index] = row
+    dram.requests.bank[index] = place[L_FIRST_BANK] + dram.bank_order[place[L_MEMORY], number]
     request = dram.request[index]
-    request[R_KIND] = kind
-    request[R_CHANNEL] = channel
-    request[R_BANK] = (unit + row * 5) % banks if memory[K_HASHED] else unit % banks
-    request[R_ROW] = row
-    request[R_BURSTS] = (size + timing[M_BURST_BYTES] - 1) // timing[M_BURST_BYTES]
+    request[R_PSEUDO_CHANNEL] = channel
     request[R_BYTES] = size
-    request[R_ARRIVE] = arrive
     request[R_OWNER] = kernel
     request[R_CREDIT] = credit
     return index
 
 
-@inlined
-def submit(machine: Machine, index: Int) -> None:
-    """Queue a filled-in request and wake its channel."""
-    request = machine.dram.request[index]
+@merged
+def submit(machine: Machine, memory: np.ndarray, index: Int, arrive: Int) -> None:
+    """Send a filled-in request to its channel, which it reaches at ``arrive``."""
+    dram = machine.dram
+    request = dram.request[index]
+    if dram.requests.kind[index] < MACRO:
+        access = memory[K_ACCESS]
+        dram.requests.accesses[index] = (request[R_BYTES] + access - 1) // access
     credit = request[R_CREDIT]
     if credit >= 0:
         machine.component[credit, K_USED] += request[R_BYTES]
-    if enqueue(machine.dram, index):
-        c = request[R_CHANNEL]
-        push(machine.header, machine.heap, machine.dram.channel[c, C_WAKE], E_WAKE, c)
+    c = submit_request(dram, index, arrive)
+    if c >= 0:
+        push(machine.header, machine.heap, dram.wake[c], E_WAKE, c)
 
 
-@inlined
+@merged
 def resume(machine: Machine, component: np.ndarray, now: Int) -> None:
     """Let stalled transactions go on, one event each, while credit lasts. A little credit
     is collected first, so that each goes on for more than one run."""
@@ -251,7 +252,7 @@ def resume(machine: Machine, component: np.ndarray, now: Int) -> None:
         free -= machine.pattern[machine.transaction[x, T_PATTERN], P_CHUNK]
 
 
-@inlined
+@merged
 def return_credit(machine: Machine, index: Int, now: Int) -> None:
     """A reply arrived: its bytes are no longer in flight; resume who waited for that."""
     request = machine.dram.request[index]
@@ -261,25 +262,24 @@ def return_credit(machine: Machine, index: Int, now: Int) -> None:
     resume(machine, component, now)
 
 
-@inlined
-def wake_channel(machine: Machine, c: Int, now: Int) -> None:
-    """Let a channel place requests and pass their data times to whoever waits."""
+@merged
+def wake_channel(machine: Machine, run: Any, c: Int, now: Int) -> None:
+    """Let a channel run and pass the data times of what it served to whoever waits."""
     dram = machine.dram
-    if dram.channel[c, C_WAKE] != now:
+    if dram.wake[c] != now:
         return  # it was woken earlier and has since asked for another time
-    while True:
-        index = serve(dram, c, now)
-        if index < 0:
-            break
+    m = dram.memory_of[c]
+    for i in range(serve(dram, run, c, now, dram.clock[m, D_LOOKAHEAD_FS])):
+        index = dram.done[m, i]
         request = dram.request[index]
-        done = request[R_DONE]
+        done = request[R_DONE_AT]
         kernel = machine.kernel[request[R_OWNER]]
-        if request[R_KIND] == WRITE:
+        if dram.requests.kind[index] == WRITE:
             kernel[J_DRAM_WRITE] += request[R_BYTES]
         else:
             kernel[J_DRAM_READ] += request[R_BYTES]
-        for i in range(request[R_LINES]):
-            slot = request[R_LINE_0 + i]
+        for j in range(request[R_LINES]):
+            slot = request[R_LINE_0 + j]
             if machine.cache.ready[slot] == -1 - index:
                 machine.cache.ready[slot] = done
         node = request[R_WAITERS]
@@ -291,20 +291,15 @@ def wake_channel(machine: Machine, c: Int, now: Int) -> None:
             machine.header[H_WAITERS] += 1
             close(machine, x, done)
             node = following
-        credit = request[R_CREDIT]
-        if credit >= 0 and machine.component[credit, K_KIND] == PORT:
+        if request[R_CREDIT] >= 0:
             push(machine.header, machine.heap, done, E_CREDIT, index)
         else:
             free_request(dram, index)
-            if credit >= 0:
-                component = machine.component[credit]
-                component[K_USED] -= request[R_BYTES]
-                resume(machine, component, now)
-    if dram.channel[c, C_WAKE] < (np.int64(1) << 62):
-        push(machine.header, machine.heap, dram.channel[c, C_WAKE], E_WAKE, c)
+    if dram.wake[c] < NEVER:
+        push(machine.header, machine.heap, dram.wake[c], E_WAKE, c)
 
 
-@inlined
+@merged
 def close(machine: Machine, x: Int, time: Int) -> None:
     """One of a transaction's fills has a time; the last one ends the transaction."""
     transaction = machine.transaction[x]
@@ -316,7 +311,7 @@ def close(machine: Machine, x: Int, time: Int) -> None:
         push(machine.header, machine.heap, max(time, port[K_FREE]), E_DONE, x)
 
 
-@inlined
+@merged
 def cached(
     machine: Machine,
     x: Int,
@@ -355,9 +350,7 @@ def cached(
 
     request = np.int64(-1)
     request_end = np.int64(-1)
-    timing = machine.dram.timing[machine.dram.channel[memory[K_FIRST_CHANNEL], C_MEMORY]]
-    bank_bytes = timing[M_BANK_BYTES]
-    burst_bytes = timing[M_BURST_BYTES]
+    bank_bytes = memory[K_BANK_BYTES]
     end = address + size
     at = address
     while at < end:
@@ -378,16 +371,15 @@ def cached(
                 back = new_request(
                     machine,
                     memory,
-                    WRITE,
+                    wide(WRITE),
                     (old >> LINE_SHIFT) * line_bytes + first * sector,
                     (LAST_BIT[dirty] - first + 1) * sector,
-                    to_memory,
                     kernel_index,
                     credit,
                 )
                 if back < 0:
                     return done
-                submit(machine, back)
+                submit(machine, memory, back, to_memory)
         word = cache.word[base] if resident else np.int64(0)
         place = base + ((word >> PLACE_SHIFT) & PLACE_MASK)
         missing = mask & ~word
@@ -430,10 +422,10 @@ def cached(
             )
             if not joins:
                 if request >= 0:
-                    submit(machine, request)
+                    submit(machine, memory, request, to_memory)
                 fill = WRITE if kind == A_WRITE else READ
                 request = new_request(
-                    machine, memory, fill, fetch, np.int64(0), to_memory, kernel_index, credit
+                    machine, memory, fill, fetch, np.int64(0), kernel_index, credit
                 )
                 if request < 0:
                     return done
@@ -441,7 +433,6 @@ def cached(
                     attach(machine, request, x)
             row = machine.dram.request[request]
             row[R_BYTES] += fetched * sector
-            row[R_BURSTS] = (row[R_BYTES] + burst_bytes - 1) // burst_bytes
             request_end = min(stop, line_start + (first + fetched) * sector)
             if resident:
                 row[R_LINE_0 + row[R_LINES]] = place
@@ -449,11 +440,11 @@ def cached(
                 cache.ready[place] = -1 - request
         at = stop
     if request >= 0:
-        submit(machine, request)
+        submit(machine, memory, request, to_memory)
     return done
 
 
-@inlined
+@merged
 def uncached(
     machine: Machine, x: Int, memory: np.ndarray, address: Int, size: Int, kind: Int, arrive: Int
 ) -> None:
@@ -464,28 +455,26 @@ def uncached(
     credit = transaction[T_PORT]
     if machine.component[credit, K_CAP] == 0:
         credit = np.int64(-1)
-    timing = machine.dram.timing[machine.dram.channel[memory[K_FIRST_CHANNEL], C_MEMORY]]
+    dram = machine.dram
     arrive += memory[K_LATENCY]
     if kind >= A_MACRO:
         index = new_request(
-            machine, memory, READ, np.int64(0), np.int64(0), arrive, kernel_index, np.int64(-1)
+            machine, memory, wide(READ), np.int64(0), np.int64(0), kernel_index, np.int64(-1)
         )
         if index < 0:
             return
-        request = machine.dram.request[index]
-        request[R_CHANNEL] = memory[K_FIRST_CHANNEL]
         if kind == A_MACRO:
-            request[R_KIND] = MACRO
-            request[R_ROW] = address
-            request[R_BURSTS] = size
+            dram.requests.kind[index] = MACRO
+            dram.requests.row[index] = address
+            dram.requests.accesses[index] = size
         else:
-            request[R_KIND] = BUFFER
-            request[R_BURSTS] = (size + timing[M_BURST_BYTES] - 1) // timing[M_BURST_BYTES]
-            request[R_BYTES] = size
+            dram.requests.kind[index] = BUFFER
+            dram.requests.accesses[index] = (size + memory[K_ACCESS] - 1) // memory[K_ACCESS]
+            dram.request[index, R_BYTES] = size
         attach(machine, index, x)
-        submit(machine, index)
+        submit(machine, memory, index, arrive)
         return
-    bank_bytes = timing[M_BANK_BYTES]
+    bank_bytes = memory[K_BANK_BYTES]
     end = address + size
     while address < end:
         stop = min(end, address // bank_bytes * bank_bytes + bank_bytes)
@@ -495,18 +484,17 @@ def uncached(
             WRITE if kind == A_WRITE else READ,
             address,
             stop - address,
-            arrive,
             kernel_index,
             credit,
         )
         if index < 0:
             return
         attach(machine, index, x)
-        submit(machine, index)
+        submit(machine, memory, index, arrive)
         address = stop
 
 
-@hot
+@merged
 def step(machine: Machine, x: Int, now: Int) -> None:
     """Play a transaction until its pattern ends, its port is booked beyond the
     look-ahead, or bytes in flight reach a limit."""

@@ -14,9 +14,9 @@ import numpy as np
 from simulator.engine import layout
 from simulator.engine.access import RESERVE
 from simulator.engine.layout import Machine
-from simulator.memory import dram as dram_state
 from simulator.memory.cache import MAX_SECTORS, Cache, empty
-from simulator.memory.dram import NEVER, Dram
+from simulator.memory.model import Channel
+from simulator.memory.pool import make_dram
 
 FEMTO = 10**15
 
@@ -48,7 +48,8 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class MemoryView:
-    """A window on consecutive channels of a memory, interleaved every ``interleave`` bytes."""
+    """A window on consecutive channels of a memory, interleaved every ``interleave`` bytes;
+    ``bank_interleave`` consecutive bytes of a channel lie in one bank."""
 
     name: str
     memory: str
@@ -56,6 +57,7 @@ class MemoryView:
     first: int | Callable[[int], int] = 0
     """First channel inside the memory; a function of the agent's number if local."""
     interleave: int = 512
+    bank_interleave: int = 512
     hashed: bool = False
     latency: int = 0
     in_flight: int = 0
@@ -96,7 +98,7 @@ class AgentClass:
 @dataclass(slots=True)
 class Memory:
     name: str
-    timing: np.ndarray
+    model: Channel
     channels: int
     first: int
     refresh_together: bool = False
@@ -112,12 +114,14 @@ class Assembly:
     agents: list[AgentClass] = field(default_factory=list)
 
     def memory(
-        self, name: str, timing: np.ndarray, channels: int, refresh_together: bool = False
+        self, name: str, model: Channel, channels: int, refresh_together: bool = False
     ) -> None:
-        """Add channels that follow one timing row (see :mod:`simulator.memory.timing`).
-        Channels with one controller may refresh together; otherwise each has its phase."""
+        """Add (pseudo-)channels of one controller model. Channels with one controller may
+        refresh together; otherwise each has its phase."""
+        if channels % model.pseudo_channels:
+            raise ValueError(f"{name}: {channels} pseudo-channels are no whole number of channels")
         first = sum(memory.channels for memory in self.memories)
-        self.memories.append(Memory(name, timing, channels, first, refresh_together))
+        self.memories.append(Memory(name, model, channels, first, refresh_together))
 
     def add(self, *components: Component) -> None:
         self.components.extend(components)
@@ -128,10 +132,14 @@ class Assembly:
         self.agents.append(agent_class)
 
     def build(
-        self, transactions: int = 1 << 14, requests: int = 1 << 16, events: int = 1 << 18
+        self,
+        transactions: int = 1 << 14,
+        requests: int = 1 << 16,
+        events: int = 1 << 18,
+        log: int = 0,
     ) -> tuple[Machine, Names]:
-        """Tables of the machine, with room for so many transactions, DRAM requests and
-        pending events, and the names of its parts."""
+        """Tables of the machine, with room for so many transactions, DRAM requests, pending
+        events and DRAM commands in a log, and the names of its parts."""
         if requests < 2 * RESERVE:
             raise ValueError(f"a machine needs room for {2 * RESERVE} DRAM requests or more")
         shared = {component.name: i for i, component in enumerate(self.components)}
@@ -215,7 +223,14 @@ class Assembly:
                 word=np.concatenate(words) if words else empty(1, 1),
                 ready=np.zeros(max(lines, 1), dtype=np.int64),
             ),
-            dram=self._dram(requests),
+            dram=make_dram(
+                [
+                    (memory.model, memory.channels, memory.refresh_together, self._ahead(memory))
+                    for memory in self.memories
+                ],
+                requests,
+                log,
+            ),
         )
         return machine, names
 
@@ -261,6 +276,12 @@ class Assembly:
                 row[layout.K_CHANNELS] = component.channels
                 row[layout.K_INTERLEAVE] = component.interleave
                 row[layout.K_HASHED] = int(component.hashed)
+                model = memory.model
+                row[layout.K_BANKS] = model.banks
+                row[layout.K_BANK_BYTES] = component.bank_interleave
+                row_bytes = model.device.columns * model.access_bytes
+                row[layout.K_ROW_BLOCKS] = max(row_bytes // component.bank_interleave, 1)
+                row[layout.K_ACCESS] = model.access_bytes
                 row[layout.K_LATENCY] = component.latency
                 row[layout.K_CAP] = component.in_flight
             case CacheLevel():
@@ -289,33 +310,25 @@ class Assembly:
                     slices.append(part)
         return row, lines, slices
 
-    def _dram(self, requests: int) -> Dram:
-        timing = np.array([memory.timing for memory in self.memories], dtype=np.int64)
-        timing = timing.reshape(-1, dram_state.TIMING_COLUMNS)
-        channels = sum(memory.channels for memory in self.memories)
-        banks = int(timing[:, dram_state.M_BANKS].max())
-        groups = int(timing[:, dram_state.M_GROUPS].max())
-        channel = np.zeros((channels, dram_state.CHANNEL_COLUMNS), dtype=np.int64)
-        bank = np.zeros((channels * banks, dram_state.BANK_COLUMNS), dtype=np.int64)
-        group = np.zeros((channels * groups, dram_state.GROUP_COLUMNS), dtype=np.int64)
-        long_ago = -(1 << 60)
-        bank[:, dram_state.B_ROW] = -1
-        group[:, dram_state.G_LAST_ACT] = long_ago
-        channel[:, dram_state.C_LAST_ACT] = long_ago
-        channel[:, dram_state.C_ACT_0 : dram_state.C_ACT_3 + 1] = long_ago
-        channel[:, dram_state.C_WAKE] = NEVER
-        for m, memory in enumerate(self.memories):
-            for c in range(memory.channels):
-                interval = int(timing[m, dram_state.T_REFI])
-                channel[memory.first + c, dram_state.C_MEMORY] = m
-                # Controllers refresh at their own phase, so channels do not stop together.
-                phase = memory.channels if memory.refresh_together else c + 1
-                channel[memory.first + c, dram_state.C_NEXT_REFRESH] = (
-                    NEVER if interval >= NEVER else interval * phase // memory.channels
-                )
-        request = np.zeros((requests, dram_state.REQUEST_COLUMNS), dtype=np.int64)
-        _chain(request, dram_state.R_NEXT)
-        return Dram(timing, channel, bank, group, request, np.array([0, banks, groups, requests]))
+    def _ahead(self, memory: Memory) -> int:
+        """The shortest time from an event to the arrival of a request it causes: what every
+        way to this memory takes at least."""
+        components = [*self.components, *(part for a in self.agents for part in a.components)]
+        views = {
+            part.name: part.latency
+            for part in components
+            if isinstance(part, MemoryView) and part.memory == memory.name
+        }
+        behind = {part.next for part in components if isinstance(part, CacheLevel)}
+        ways = [latency for name, latency in views.items() if name not in behind]
+        direct = {part.next for part in components if isinstance(part, Port)} & behind
+        ways += [views[name] for name in direct if name in views]
+        ways += [
+            part.hit_latency + part.miss_latency
+            for part in components
+            if isinstance(part, CacheLevel) and part.next in views
+        ]
+        return min(ways, default=0)
 
 
 @dataclass(slots=True)

@@ -8,9 +8,11 @@ they wait for a token or for an access; tokens and replies wake them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from simulator.compiled import Int, hot, inlined
+from simulator.compiled import Int, hot, inner, merged
 from simulator.engine.access import (
     book,
     free_transaction,
@@ -40,6 +42,7 @@ from simulator.engine.layout import (
     H_NOW,
     H_PENDING,
     H_RUNNING,
+    H_STOPPED_BY,
     H_STOPPED_KERNEL,
     IDLE,
     J_ACTIVE,
@@ -58,6 +61,8 @@ from simulator.engine.layout import (
     J_SKIP_TO,
     J_START,
     J_STATE,
+    J_STEP_CHECK,
+    J_STEPS,
     J_TASKS,
     J_TOKEN_0,
     J_WAIT_HEAD,
@@ -73,6 +78,7 @@ from simulator.engine.layout import (
     O_LOOP,
     O_RELEASE,
     O_REPEAT,
+    OP_ALIKE,
     OP_AMOUNT,
     OP_COUNT,
     OP_KIND,
@@ -97,6 +103,7 @@ from simulator.engine.layout import (
     S_NEXT,
     S_TASK,
     S_TOKEN,
+    STEPPED,
     T_AMOUNT,
     T_BASE,
     T_INNER,
@@ -123,7 +130,7 @@ from simulator.engine.layout import (
 from simulator.engine.queue import INDEX_MASK, KIND_MASK, KIND_SHIFT, drop_first, push
 
 
-@inlined
+@merged
 def scaled(machine: Machine, slot: Int, value: Int, scale: Int) -> Int:
     """``value``, or, if negative, coordinate ``-1 - value`` of the task, times ``scale``."""
     if value >= 0:
@@ -131,7 +138,7 @@ def scaled(machine: Machine, slot: Int, value: Int, scale: Int) -> Int:
     return machine.slot[slot, S_COORDINATE - 1 - value] * scale
 
 
-@inlined
+@merged
 def begin_access(machine: Machine, slot: Int, thread: Int, operation: np.ndarray, now: Int) -> None:
     """Create and start the transaction of an access operation."""
     x = take_transaction(machine)
@@ -168,7 +175,7 @@ def begin_access(machine: Machine, slot: Int, thread: Int, operation: np.ndarray
     step(machine, x, now)
 
 
-@hot
+@inner
 def release(machine: Machine, slot: Int, token: Int, amount: Int, now: Int) -> None:
     """Add to a token; wake the threads it now satisfies, in thread order."""
     machine.slot[slot, S_TOKEN + token] += amount
@@ -182,7 +189,7 @@ def release(machine: Machine, slot: Int, token: Int, amount: Int, now: Int) -> N
                 push(machine.header, machine.heap, now, E_THREAD, thread)
 
 
-@hot
+@inner
 def arrive(
     machine: Machine, kernel: Int, thread: Int, which: Int, participants: Int, now: Int
 ) -> bool:
@@ -209,7 +216,22 @@ def arrive(
     return True
 
 
-@hot
+@merged
+def counts_step(machine: Machine, k: Int) -> bool:
+    """Count an iteration of a loop whose iterations are alike; whether somebody asked to look
+    at the kernel now."""
+    kernel = machine.kernel[k]
+    if kernel[J_STEP_CHECK] == 0:
+        return False
+    kernel[J_STEPS] += 1
+    if kernel[J_STEPS] % kernel[J_STEP_CHECK] != 0:
+        return False
+    machine.header[H_STOPPED_KERNEL] = k
+    machine.header[H_STOPPED_BY] = STEPPED
+    return True
+
+
+@merged
 def run_thread(machine: Machine, thread: Int, now: Int) -> bool:
     """Run a thread until it waits or ends. Returns True if its kernel must be looked at."""
     slot = thread // THREADS
@@ -249,6 +271,9 @@ def run_thread(machine: Machine, thread: Int, now: Int) -> bool:
             state[level] += 1
             if state[level] < count:
                 state[X_PC] = operation[OP_TARGET]
+            if operation[OP_ALIKE] and counts_step(machine, machine.slot[slot, S_KERNEL]):
+                push(machine.header, machine.heap, now, E_THREAD, thread)
+                return True
         elif kind == O_DELAY:
             push(machine.header, machine.heap, now + operation[OP_AMOUNT], E_THREAD, thread)
             return False
@@ -271,7 +296,7 @@ def run_thread(machine: Machine, thread: Int, now: Int) -> bool:
             machine.slot[slot, token] -= operation[OP_AMOUNT]
 
 
-@hot
+@inner
 def start_task(machine: Machine, k: Int, agent: Int, now: Int) -> None:
     """Give the next task of kernel ``k`` to an agent that has room for it."""
     header = machine.header
@@ -309,7 +334,7 @@ def start_task(machine: Machine, k: Int, agent: Int, now: Int) -> None:
             push(header, machine.heap, begin, E_THREAD, thread)
 
 
-@inlined
+@merged
 def has_room(machine: Machine, k: Int, agent: Int) -> bool:
     kernel = machine.kernel[k]
     if machine.agent[agent, A_CLASS] != kernel[J_CLASS]:
@@ -320,7 +345,7 @@ def has_room(machine: Machine, k: Int, agent: Int) -> bool:
     return True
 
 
-@hot
+@inner
 def dispatch(machine: Machine, k: Int, now: Int) -> None:
     """Fill the agents with a kernel's tasks, one each per round."""
     kernel = machine.kernel[k]
@@ -338,7 +363,7 @@ def dispatch(machine: Machine, k: Int, now: Int) -> None:
             return
 
 
-@hot
+@inner
 def retire(machine: Machine, slot: Int, now: Int) -> bool:
     """A task ended: free its resources, hand them on, count it."""
     header = machine.header
@@ -367,19 +392,22 @@ def retire(machine: Machine, slot: Int, now: Int) -> bool:
         kernel[J_STATE] = J_FINISHED
         header[H_RUNNING] -= 1
         header[H_STOPPED_KERNEL] = k
+        header[H_STOPPED_BY] = FINISHED
         return True
     if kernel[J_CHECK] > 0 and kernel[J_DONE] % kernel[J_CHECK] == 0:
         header[H_STOPPED_KERNEL] = k
+        header[H_STOPPED_BY] = CHECKPOINT
         return True
     return False
 
 
 @hot
-def advance(machine: Machine, until: Int) -> Int:
-    """Play events up to and including time ``until``.
+def advance(machine: Machine, run: Any, until: Int) -> Int:
+    """Play events up to and including time ``until``; ``run`` is the loop of the DRAM controller.
 
-    Returns FINISHED or CHECKPOINT as soon as a kernel ends or reaches its check
-    count (``H_STOPPED_KERNEL`` names it, ``H_NOW`` is the time), IDLE when no event is
+    Returns FINISHED, CHECKPOINT or STEPPED as soon as a kernel ends or reaches its check
+    count of tasks or of steps (``H_STOPPED_KERNEL`` names it, ``H_NOW`` is the time), IDLE
+    when no event is
     left, REACHED when the next event lies beyond ``until``, FAILED with ``H_ERROR`` set
     when a table is full.
     """
@@ -395,9 +423,9 @@ def advance(machine: Machine, until: Int) -> Int:
         header[H_EVENTS] += 1
         kind = (word >> KIND_SHIFT) & KIND_MASK
         index = word & INDEX_MASK
-        stop = False
+        stop, thread = False, np.int64(-1)
         if kind == E_THREAD:
-            stop = run_thread(machine, index, now)
+            thread = index
         elif kind == E_STEP:
             step(machine, index, now)
         elif kind == E_DONE:
@@ -407,15 +435,13 @@ def advance(machine: Machine, until: Int) -> Int:
             token = transaction[T_TOKEN]
             amount = transaction[T_AMOUNT]
             free_transaction(machine, index)
-            if thread >= 0:
-                stop = run_thread(machine, thread, now)
-            else:
+            if thread < 0:
                 release(machine, slot, token, amount, now)
                 machine.slot[slot, S_LIVE] -= 1
                 if machine.slot[slot, S_LIVE] == 0:
                     stop = retire(machine, slot, now)
         elif kind == E_WAKE:
-            wake_channel(machine, index, now)
+            wake_channel(machine, run, index, now)
         elif kind == E_CREDIT:
             return_credit(machine, index, now)
         elif kind == E_KERNEL:
@@ -424,10 +450,10 @@ def advance(machine: Machine, until: Int) -> Int:
             kernel[J_START] = now
             kernel[J_LAST_START] = now - kernel[J_INTERVAL]
             dispatch(machine, index, now)
+        if thread >= 0:
+            stop = run_thread(machine, thread, now)
         if header[H_ERROR] != NO_ERROR:
             return FAILED
         if stop:
-            if machine.kernel[header[H_STOPPED_KERNEL], J_STATE] == J_FINISHED:
-                return FINISHED
-            return CHECKPOINT
+            return header[H_STOPPED_BY]
     return IDLE

@@ -21,7 +21,9 @@ from simulator.engine.queue import push
 from simulator.engine.stall import Launched
 from simulator.errors import suggest
 from simulator.memory import cache as cache_state
-from simulator.memory import dram as dram_state
+from simulator.memory.controller.kernel import RUN
+from simulator.memory.controller.layout import COUNTER_COLUMNS, COUNTERS
+from simulator.memory.pool import D_CHANNELS, NEVER
 
 _TABLE_FULL = {
     layout.HEAP_FULL: "events",
@@ -33,8 +35,9 @@ _TABLE_FULL = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Why :meth:`Device.advance` came back: ``finished`` or ``checkpoint`` of kernel
-    ``handle``, ``reached`` the time it was given, or ``idle``; and the time it is."""
+    """Why :meth:`Device.advance` came back: ``finished``, ``checkpoint`` (of tasks) or
+    ``stepped`` (a checkpoint of steps) of kernel ``handle``, ``reached`` the time it was given,
+    or ``idle``; and the time it is."""
 
     reason: str
     handle: int
@@ -45,6 +48,7 @@ _REASONS = {
     layout.REACHED: "reached",
     layout.FINISHED: "finished",
     layout.CHECKPOINT: "checkpoint",
+    layout.STEPPED: "stepped",
     layout.IDLE: "idle",
 }
 
@@ -58,6 +62,10 @@ class Snapshot:
     hits: float
     misses: float
     channel: np.ndarray
+
+    def dram(self, column: int) -> float:
+        """A counter of the DRAM controllers (``N_*`` of their layout), over all channels."""
+        return float(self.channel[:, column - COUNTERS].sum())
 
     def since(self, earlier: Snapshot) -> Snapshot:
         return Snapshot(
@@ -96,10 +104,11 @@ class Device:
     def events(self) -> int:
         return int(self.machine.header[layout.H_EVENTS])
 
-    def launch(self, kernel: Kernel, at: int, check: int = 0) -> int:
+    def launch(self, kernel: Kernel, at: int, check: int = 0, check_steps: int = 0) -> int:
         """Start a kernel at time ``at``; returns its handle.
 
-        ``check`` makes :meth:`advance` return every so many finished tasks.
+        ``check`` makes :meth:`advance` return every so many finished tasks, ``check_steps``
+        every so many iterations of loops that are alike.
         """
         if not self._running:
             self._used = dict.fromkeys(self._used, 0)
@@ -118,7 +127,7 @@ class Device:
         tasks[:, : kernel.tasks.shape[1]] = kernel.tasks
         tasks[:, 0] += used["program"]
         first_task = used["task"]
-        launched = Launched(kernel, used["program"])
+        launched = Launched(kernel, used["program"], tables.loop)
         self._append("task", tasks)
         self._append("program", tables.program)
         self._append("operation", tables.operation)
@@ -133,11 +142,13 @@ class Device:
         if not len(free):
             self._resize("kernel", 2 * len(rows))
         handle = int(free[0]) if len(free) else len(rows)
-        self._start(kernel, handle, first_task, at, check)
+        self._start(kernel, handle, first_task, at)
+        row = self.machine.kernel[handle]
+        row[layout.J_CHECK], row[layout.J_STEP_CHECK] = check, check_steps
         self._running[handle] = launched
         return handle
 
-    def _start(self, kernel: Kernel, handle: int, first_task: int, at: int, check: int) -> None:
+    def _start(self, kernel: Kernel, handle: int, first_task: int, at: int) -> None:
         row = self.machine.kernel[handle]
         row[:] = 0
         row[layout.J_CLASS] = self.names.classes[kernel.agents]
@@ -145,7 +156,6 @@ class Device:
         row[layout.J_TASKS] = kernel.count
         row[layout.J_STATE] = layout.J_WAITING
         row[layout.J_INTERVAL] = kernel.interval
-        row[layout.J_CHECK] = check
         row[layout.J_WAIT_HEAD] = -1
         for number, resource in enumerate(self.names.resources[kernel.agents]):
             row[layout.J_NEED_0 + number] = kernel.needs.get(resource, 0)
@@ -163,13 +173,44 @@ class Device:
         row[layout.J_SKIP_FROM] = first
         row[layout.J_SKIP_TO] = stop
 
+    def skip_steps(self, handle: int, keep: int) -> int:
+        """Move every loop of a running kernel whose iterations are alike as many iterations on
+        as leaves ``keep`` in each; returns how many iterations that left out, over all threads.
+
+        None are left out unless all such loops of all resident tasks are at work and the loops
+        keep their distances.
+        """
+        machine = self.machine
+        slots = np.flatnonzero(
+            (machine.slot[:, layout.S_KERNEL] == handle) & (machine.slot[:, layout.S_LIVE] > 0)
+        )
+        launched = self._running[handle]
+        programs = machine.task[machine.slot[slots, layout.S_TASK], 0] - launched.first_program
+        begin, repeat = np.moveaxis(launched.loops[programs], -1, 0)
+        looping = repeat >= 0
+        thread = (slots[:, None] * layout.THREADS + np.arange(layout.THREADS))[looping]
+        begin, repeat = begin[looping], repeat[looping]
+        place = machine.thread[thread, layout.X_PC]
+        if not len(thread) or not ((begin <= place) & (place <= repeat)).all():
+            return 0
+        operation = machine.operation[repeat]
+        amount = operation[:, layout.OP_AMOUNT]
+        own = layout.S_COORDINATE + np.maximum(-1 - amount, 0)
+        count = np.where(amount >= 0, amount, machine.slot[thread // layout.THREADS, own])
+        left = count * operation[:, layout.OP_SCALE] - 1 - machine.thread[thread, layout.X_LOOP]
+        steps = int(left.min()) - keep
+        if steps <= 0:
+            return 0
+        machine.thread[thread, layout.X_LOOP] += steps
+        return steps * len(thread)
+
     def stop_checks(self, handle: int) -> None:
         self.machine.kernel[handle, layout.J_CHECK] = 0
 
     def advance(self, until: int) -> Outcome:
         """Play up to ``until`` or the next completion, whichever is first. A machine that
         stands still while kernels run is a faulty program: RuntimeError says where."""
-        code = int(advance(self.machine, until))
+        code = int(advance(self.machine, RUN, until))
         if code == layout.FAILED:
             table = _TABLE_FULL[int(self.machine.header[layout.H_ERROR])]
             raise RuntimeError(f"the machine's table of {table} is full")
@@ -183,7 +224,11 @@ class Device:
     def refresh_until(self, time: int) -> None:
         """Let idle channels perform the refreshes due before ``time``, so that they are not
         counted to the kernel that starts then."""
-        dram_state.catch_up(self.machine.dram, time)
+        header, heap, dram = self.machine.header, self.machine.heap, self.machine.dram
+        for channel in np.flatnonzero(dram.wake == NEVER):
+            dram.wake[channel] = time
+            push(header, heap, time, layout.E_WAKE, channel)
+        advance(self.machine, RUN, time)
 
     def kernel_row(self, handle: int) -> np.ndarray:
         """The kernel's counters (columns ``J_*`` of :mod:`simulator.engine.layout`)."""
@@ -196,7 +241,17 @@ class Device:
             component[:, layout.K_UNITS].copy(),
             int(component[:, layout.K_HITS].sum()),
             int(component[:, layout.K_MISSES].sum()),
-            self.machine.dram.channel[:, dram_state.N_ACT :].copy(),
+            self.dram_counters(),
+        )
+
+    def dram_counters(self) -> np.ndarray:
+        """(channel, counter): the controller's ``N_*`` columns, from ``COUNTERS`` on."""
+        dram = self.machine.dram
+        return np.concatenate(
+            [
+                dram.channel[memory, : dram.clock[memory, D_CHANNELS], COUNTERS:COUNTER_COLUMNS]
+                for memory in range(len(dram.clock))
+            ]
         )
 
     def install(self, cache: str, address: int, size: int, dirty: bool) -> None:

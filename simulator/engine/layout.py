@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.memory.cache import Cache
-from simulator.memory.dram import Dram
+from simulator.memory.pool import Dram
 
 COORDINATES = 6
 LOOPS = 4
@@ -33,15 +33,16 @@ THREADS = 8
     H_EVENTS,
     H_ERROR,
     H_STOPPED_KERNEL,
+    H_STOPPED_BY,
     H_RUNNING,
     HEADER_COLUMNS,
-) = range(13)
+) = range(14)
 
 # errors
 NO_ERROR, HEAP_FULL, TRANSACTIONS_FULL, WAITERS_FULL, REQUESTS_FULL = range(5)
 
 # reasons to return from advance
-REACHED, FINISHED, CHECKPOINT, IDLE, FAILED = range(5)
+REACHED, FINISHED, CHECKPOINT, STEPPED, IDLE, FAILED = range(6)
 
 # events
 E_THREAD, E_STEP, E_DONE, E_WAKE, E_KERNEL, E_CREDIT = range(6)
@@ -77,9 +78,13 @@ PIPE, PORT, CACHE, MEMORY = range(4)
     K_FIRST_CHANNEL,
     K_CHANNELS,
     K_HASHED,
+    K_BANKS,  # of a pseudo-channel
+    K_BANK_BYTES,  # consecutive ones in one bank
+    K_ROW_BLOCKS,  # such blocks in a row
+    K_ACCESS,  # bytes of one DRAM access
     K_HOLDER,  # slot of the task a port served last
     COMPONENT_COLUMNS,
-) = range(28)
+) = range(32)
 
 # agents
 RESOURCES = 4
@@ -114,8 +119,10 @@ AGENT_COLUMNS = A_RUNNING + 1
     J_TOKEN_1,
     J_WAIT_HEAD,
     J_ROUND_ROBIN,
+    J_STEPS,  # iterations of loops that are alike, while somebody asks
+    J_STEP_CHECK,
     KERNEL_COLUMNS,
-) = range(26)
+) = range(28)
 J_EMPTY, J_WAITING, J_ACTIVE, J_FINISHED = range(4)
 
 # tasks: program, then coordinates
@@ -149,7 +156,7 @@ X_RUNNING = -1  # X_WAIT of a thread that waits for no token
     O_DELAY,
     O_ARRIVE,
 ) = range(9)
-OP_KIND, OP_TARGET, OP_AMOUNT, OP_TOKEN, OP_COUNT, OP_SCALE, OPERATION_COLUMNS = range(7)
+OP_KIND, OP_TARGET, OP_AMOUNT, OP_TOKEN, OP_COUNT, OP_SCALE, OP_ALIKE, OPERATION_COLUMNS = range(8)
 
 # patterns
 A_READ, A_WRITE, A_ATOMIC, A_MACRO, A_BUFFER = range(5)

@@ -96,10 +96,15 @@ class Arrive:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Repeat the body; nested loops number their index 0 (outermost) to 3."""
+    """Repeat the body; nested loops number their index 0 (outermost) to 3.
+
+    ``alike`` says of an outermost loop that its iterations do equal work in any stretch, so
+    that some of them can stand for the others.
+    """
 
     count: Amount
     body: tuple[Step, ...]
+    alike: bool = False
 
 
 Step = Access | Compute | Wait | Release | Delay | Arrive | Loop
@@ -152,6 +157,9 @@ class Tables:
     operation: np.ndarray
     pattern: np.ndarray
     index: np.ndarray
+    loop: np.ndarray
+    """(program, thread, [first operation in it, last]): the loop whose iterations are alike;
+    0 and -1 if there is none."""
 
 
 _KINDS = {
@@ -180,6 +188,8 @@ def assemble(
     placed: dict[int, int] = {}
     known: dict[int, int] = {}
     index_length = first_index
+    alike_loops: list[tuple[int, int]] = []
+    loops = np.tile([0, -1], (len(programs), layout.THREADS, 1))
 
     def target(name: str) -> int:
         return local[name] if name in local else -1 - shared[name]
@@ -231,6 +241,7 @@ def assemble(
         row[layout.OP_AMOUNT] = fields.get("amount", 0)
         row[layout.OP_COUNT] = fields.get("count", 0)
         row[layout.OP_SCALE] = fields.get("scale", 1)
+        row[layout.OP_ALIKE] = fields.get("alike", 0)
         operations.append(row)
         return row
 
@@ -251,17 +262,28 @@ def assemble(
                     emit(layout.O_DELAY, amount=femtoseconds)
                 case Arrive(participants, barrier):
                     emit(layout.O_ARRIVE, token=barrier, amount=participants)
-                case Loop(count, inside):
+                case Loop(count, inside, alike):
                     if depth >= layout.LOOPS:
                         raise ValueError(f"loops nest at most {layout.LOOPS} deep")
+                    if alike and depth > 0:
+                        raise ValueError("only an outermost loop can be alike")
                     value, scale = amount(count)
                     head = emit(layout.O_LOOP, amount=value, scale=scale, count=depth)
                     start = first_operation + len(operations)
                     body(inside, tokens, depth + 1)
-                    emit(layout.O_REPEAT, target=start, amount=value, scale=scale, count=depth)
+                    if alike:
+                        alike_loops.append((start, first_operation + len(operations)))
+                    emit(
+                        layout.O_REPEAT,
+                        target=start,
+                        amount=value,
+                        scale=scale,
+                        count=depth,
+                        alike=int(alike),
+                    )
                     head[layout.OP_TARGET] = first_operation + len(operations)
 
-    for program in programs:
+    for which, program in enumerate(programs):
         if len(program.threads) > layout.THREADS:
             raise ValueError(f"a program has at most {layout.THREADS} threads")
         if len(program.tokens) > layout.TOKENS:
@@ -273,8 +295,13 @@ def assemble(
             row[layout.Q_TOKENS + number] = value
         for number, thread in enumerate(program.threads):
             row[layout.Q_ENTRY + number] = first_operation + len(operations)
+            alike_loops.clear()
             body(thread, tokens, 0)
             emit(layout.O_END)
+            if len(alike_loops) > 1:
+                raise ValueError("a thread has at most one loop whose iterations are alike")
+            if alike_loops:
+                loops[which, number] = alike_loops[0]
         program_rows.append(row)
 
     return Tables(
@@ -282,4 +309,5 @@ def assemble(
         np.array(operations, dtype=np.int64),
         np.array(patterns, dtype=np.int64).reshape(-1, layout.PATTERN_COLUMNS),
         np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64),
+        loops,
     )

@@ -20,10 +20,13 @@ from simulator.engine.program import Kernel
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A kernel on the machine and where its programs start in the machine's table."""
+    """A kernel on the machine, where its programs start in the machine's table, and for each
+    program and thread the first and last operation of the loop whose iterations are alike
+    (0 and -1: none)."""
 
     kernel: Kernel
     first_program: int
+    loops: np.ndarray
 
 
 def reason(machine: Machine, names: Names, running: Mapping[int, Launched]) -> str:

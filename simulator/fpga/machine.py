@@ -25,7 +25,7 @@ from simulator.engine.assembly import (
     rate,
 )
 from simulator.fpga.spec import FpgaSpec
-from simulator.memory.channel import timing_row
+from simulator.memory.model import channel_of
 
 CORE = "core"
 CONTEXTS = 64
@@ -37,7 +37,7 @@ def assemble(spec: FpgaSpec, exact: bool) -> Assembly:
     """A fresh machine of ``spec``."""
     burst_fs = round(spec.axi.burst / spec.port_bytes_per_s * FEMTO)
     assembly = Assembly(lookahead=0 if exact else BOOKED_AHEAD_BURSTS * burst_fs)
-    assembly.memory("dram", timing_row(spec.memory), spec.memory.channels)
+    assembly.memory("dram", channel_of(spec.memory), spec.memory.channels)
     own = spec.cores * spec.channels.per_core
     assembly.add(
         _view(spec, "all", 0, own),
@@ -65,6 +65,7 @@ def _core(spec: FpgaSpec) -> list[Component]:
                 channels=1,
                 first=_first_channel(spec.channels.per_core, channel),
                 interleave=spec.axi.burst,
+                bank_interleave=spec.memory.mapping.bank_interleave,
                 latency=round(spec.axi.latency * FEMTO),
             ),
             _port(spec, f"read{channel}", view),
@@ -91,6 +92,7 @@ def _view(spec: FpgaSpec, name: str, first: int, channels: int) -> MemoryView:
         channels,
         first,
         interleave=spec.memory.mapping.channel_interleave,
+        bank_interleave=spec.memory.mapping.bank_interleave,
         hashed=spec.memory.mapping.hashed,
         latency=round(spec.axi.latency * FEMTO),
     )

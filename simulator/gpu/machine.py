@@ -20,7 +20,7 @@ from simulator.engine.assembly import (
     rate,
 )
 from simulator.gpu.spec import GpuSpec
-from simulator.memory.channel import timing_row
+from simulator.memory.model import channel_of
 
 FEMTO = 10**15
 PIPE_UNITS_PER_CLOCK = 16
@@ -32,11 +32,14 @@ def clocks_fs(spec: GpuSpec, clocks: float) -> int:
 
 
 def assemble(spec: GpuSpec) -> Assembly:
-    """The machine of one GPU. Every port is shared run by run: booking it further ahead
-    saves a tenth of the events' time and distorts streams by several per cent."""
+    """The machine of one GPU, the same in both fidelities.
+
+    Every port is shared run by run: booking it further ahead saves a tenth of the events' time
+    and distorts streams by several per cent.
+    """
     chip, sm, l2, memory = spec.chip, spec.chip.sm, spec.l2, spec.memory
     assembly = Assembly()
-    assembly.memory("dram", timing_row(memory), memory.channels)
+    assembly.memory("dram", channel_of(memory), memory.channels)
     interleave = memory.mapping.channel_interleave
     assembly.add(
         MemoryView(
@@ -44,6 +47,7 @@ def assemble(spec: GpuSpec) -> Assembly:
             "dram",
             memory.channels,
             interleave=interleave,
+            bank_interleave=memory.mapping.bank_interleave,
             hashed=memory.mapping.hashed,
             in_flight=l2.bytes_in_flight,
         ),

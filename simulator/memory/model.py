@@ -55,13 +55,14 @@ REFRESH = {"none": "none", "all_bank": "all-bank", "per_bank": "per-bank"}
 def channel_of(
     spec: MemorySpec,
     lockstep: Lockstep | None = None,
-    scheduler: str = "row-hit-first",
+    scheduler: str | None = None,
     queue: int | None = None,
 ) -> Channel:
-    """The controller that ``spec`` describes; ``queue`` accesses of each kind."""
+    """The controller that ``spec`` describes; if given, with another scheduler or with room for
+    ``queue`` accesses of each kind."""
     device = compile_device(spec, lockstep)
     how = Policy(
-        scheduler=scheduler,
+        scheduler=scheduler or spec.controller.scheduler,
         refresh=REFRESH[spec.timing.refresh.mode],
         read_queue=queue or spec.controller.queue,
         write_queue=queue or spec.controller.queue,

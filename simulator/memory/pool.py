@@ -23,14 +23,12 @@ import numpy as np
 
 from simulator.compiled import Int, hot, inlined
 from simulator.memory.controller import layout
-from simulator.memory.controller.kernel import is_idle, next_listed
+from simulator.memory.controller.kernel import is_idle, next_listed, next_wake
 from simulator.memory.controller.layout import (
     BUFFER,
     C_FIFO_HEAD,
     C_FIFO_TAIL,
     C_TICK,
-    C_WAKE,
-    C_WAKE_COLUMN,
     MACRO,
     NONE,
     R_DONE,
@@ -50,8 +48,20 @@ __all__ = ["BUFFER", "MACRO", "NEVER", "READ", "WRITE", "Dram", "make_dram", "se
 NEVER = np.int64(1) << 62
 """A time that does not come."""
 
-# Columns of ``request``: what the pool keeps about a request.
-R_PSEUDO_CHANNEL, R_DONE_AT, REQUEST_COLUMNS = range(3)
+# Columns of ``request``: what the pool and its caller keep about a request.
+(
+    R_PSEUDO_CHANNEL,
+    R_DONE_AT,
+    R_WAITERS,
+    R_OWNER,
+    R_CREDIT,
+    R_BYTES,
+    R_LINES,
+    R_LINE_0,
+    REQUEST_COLUMNS,
+) = (*range(8), 16)
+MAX_LINES = REQUEST_COLUMNS - R_LINE_0
+"""Cache lines that one request may fill."""
 
 # Columns of ``place``, a row a pseudo-channel.
 L_MEMORY, L_CHANNEL, L_FIRST_BANK, PLACE_COLUMNS = range(4)
@@ -67,12 +77,14 @@ class Dram(NamedTuple):
 
     sizes: np.ndarray
     settings: np.ndarray
-    dense: np.ndarray
     first: np.ndarray
     row: np.ndarray
-    node: np.ndarray
+    latency: np.ndarray
+    sibling: np.ndarray
+    node_of: np.ndarray
     rare: np.ndarray
     bank: np.ndarray
+    node: np.ndarray
     group: np.ndarray
     channel: np.ndarray
     entry: np.ndarray
@@ -95,17 +107,20 @@ class Dram(NamedTuple):
     pool: np.ndarray
 
 
-@hot
+@inlined
 def take_request(dram: Dram) -> np.int64:
     """A request from the pool, or -1 when it is empty."""
     index = dram.pool[P_FREE]
     if index >= 0:
         dram.pool[P_FREE] = dram.requests.following[index]
         dram.pool[P_COUNT] -= 1
+        dram.request[index, R_WAITERS] = -1
+        dram.request[index, R_LINES] = 0
+        dram.request[index, R_CREDIT] = -1
     return index
 
 
-@hot
+@inlined
 def free_request(dram: Dram, index: Int) -> None:
     dram.requests.following[index] = dram.pool[P_FREE]
     dram.pool[P_FREE] = index
@@ -121,10 +136,18 @@ def parts_of(dram: Dram, m: Int) -> tuple[Sizes, Settings, Tables, State]:
         *(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8]),
         *(t[9], t[10], t[11], t[12], t[13], t[14], t[15], t[16]),
     )
-    tables = Tables(dram.dense[m], dram.first[m], dram.row[m], dram.node[m], dram.rare[m])
+    tables = Tables(
+        dram.first[m],
+        dram.row[m],
+        dram.latency[m],
+        dram.sibling[m],
+        dram.node_of[m],
+        dram.rare[m],
+    )
     channel = dram.channel[m]
     state = State(
         dram.bank[m],
+        dram.node[m],
         dram.group[m],
         channel,
         channel,
@@ -136,7 +159,7 @@ def parts_of(dram: Dram, m: Int) -> tuple[Sizes, Settings, Tables, State]:
     return sizes, settings, tables, state
 
 
-@hot
+@inlined
 def submit_request(dram: Dram, index: Int, arrive: Int) -> Int:
     """Put a request that arrives at ``arrive`` into its channel's list. Returns the channel if
     it must be served earlier than it asked, else -1."""
@@ -194,8 +217,7 @@ def serve(dram: Dram, run: Any, c: Int, now: Int, ahead: Int) -> Int:
     _, when = next_listed(sizes, state, dram.requests, local)
     wake = max(when, state.channel[local, C_TICK]) + 1
     if not is_idle(state, local):
-        wake = min(wake, state.channel[local, C_WAKE])
-        wake = min(wake, state.channel[local, C_WAKE_COLUMN])
+        wake = min(wake, next_wake(state, local))
     dram.wake[c] = wake * tick_fs if wake < NONE else NEVER
     return count
 
@@ -209,8 +231,9 @@ def make_dram(memories: list[tuple[Channel, int, bool, int]], pool: int, log: in
     clock: list[tuple[int, int, int, int]] = []
     for number, (model, pseudo_channels, together, lookahead) in enumerate(memories):
         channels = -(-pseudo_channels // model.pseudo_channels)
+        # A call decides any number of requests, each once.
         state = layout.make_state(
-            model.sizes, channels, log_entries=log, done_entries=layout.slots_of(model.sizes)
+            model.sizes, model.tables.node, channels, log_entries=log, done_entries=pool
         )
         if model.first_refresh < layout.NONE:
             # Controllers refresh at their own phase, so channels do not stop together.
@@ -231,9 +254,9 @@ def make_dram(memories: list[tuple[Channel, int, bool, int]], pool: int, log: in
         row=np.zeros(pool, np.int32),
         kind=np.zeros(pool, np.uint8),
         accesses=np.ones(pool, np.int32),
-        line=np.full(pool, -1, np.int64),
+        line=np.zeros(0, np.int64),
         earliest=np.zeros(pool, np.int64),
-        arrive=np.zeros(pool, np.int64),
+        arrive=np.zeros(0, np.int64),
         depart=np.zeros(pool, np.int64),
         following=np.append(np.arange(1, pool, dtype=np.int32), np.int32(-1)),
         preceding=np.full(pool, -1, np.int32),
@@ -241,12 +264,14 @@ def make_dram(memories: list[tuple[Channel, int, bool, int]], pool: int, log: in
     return Dram(
         sizes=np.array([model.sizes for model, *_ in memories], np.int64),
         settings=np.array([model.settings for model, *_ in memories], np.int64),
-        dense=_stack([table.dense for table in tables]),
         first=_stack([table.first for table in tables]),
         row=_stack([table.row for table in tables]),
-        node=_stack([table.node for table in tables]),
+        latency=_stack([table.latency for table in tables]),
+        sibling=_stack([table.sibling for table in tables]),
+        node_of=_stack([table.node for table in tables]),
         rare=_stack([table.rare for table in tables]),
         bank=_stack([state.bank for state in states]),
+        node=_stack([state.node for state in states]),
         group=_stack([state.group for state in states]),
         channel=_stack([state.channel for state in states]),
         entry=_stack([state.entry for state in states]),

@@ -160,7 +160,11 @@ def _run(
     refresh = refresh_mode(device, how)
     tables = build_tables(device, issued_commands(device, refresh))
     state = layout.make_state(
-        sizes, channels, first_refresh(refresh, settings), _LOG_BLOCK if log else 0
+        sizes,
+        tables.node,
+        channels,
+        first_refresh(refresh, settings),
+        _LOG_BLOCK if log else 0,
     )
     requests = layout.make_requests(*lists)
     step = kernel(sizes if specialise else None)
@@ -202,7 +206,7 @@ def _gathered(
         channel_counters=np.concatenate(counters),
         accepted_counters=np.concatenate([state.accepted for state in states]),
         bank_counters=np.concatenate(
-            [state.bank[layout.N_BANK_ACTIVATES : layout.BANK_ROWS].T for state in states]
+            [state.bank[:, layout.N_BANK_ACTIVATES : layout.BANK_COLUMNS] for state in states]
         ),
         open_ticks=sum(_open_ticks(state) for state in states),
         log=log[np.argsort(log[:, 0], kind="stable")],

@@ -1,7 +1,7 @@
 """What a memory description says: organisation, timings, controller, energy.
 
 One file is one kind of DRAM with its controller.  *Channel* means an independent
-pseudo-channel: its own banks, data pins and command slots.  The numbers follow the
+pseudo-channel: its own banks and data pins.  The numbers follow the
 JEDEC names (tRCD and so on, spelled out); a validator refuses what cannot be built,
 such as bursts faster than the pins or an activate that costs nothing.  Left out: the
 constraint table itself, command encodings, power-down and self-refresh.
@@ -141,14 +141,15 @@ class Mapping(Block):
 class Controller(Block):
     """Per-channel scheduler."""
 
-    read_window: Count
-    """Requests among which a row hit may overtake."""
+    scheduler: Literal["fr-fcfs", "row-hit-first", "fcfs"]
+    """Whose command goes out: the oldest's of those that are ready, the same but rows stay open
+    for older hits, or the oldest's of all."""
     write_high: Fraction
     """Share of the queue at which writes start to drain."""
     write_low: Fraction
     """Share of the queue at which draining stops."""
     queue: Count
-    """Requests of each kind a channel holds."""
+    """Accesses of each kind a channel holds."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

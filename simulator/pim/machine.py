@@ -6,13 +6,15 @@
 Each channel is an agent that runs one command stream at a time; its ``banks`` view takes
 macros, buffer transfers and single-bank accesses.  The controller is an agent whose
 SRAM is its resource; its lanes (``vector``) also reduce what the channels send.  Left
-out: command-bus slots, bandwidth of the SRAM, pipeline depth of the units in the banks.
+out: bandwidth of the SRAM, pipeline depth of the units in the banks.
 """
 
 from __future__ import annotations
 
 from simulator.engine.assembly import AgentClass, Assembly, MemoryView, Pipe, rate
-from simulator.memory.channel import timing_row
+from simulator.memory.model import channel_of
+from simulator.memory.standards import Lockstep
+from simulator.memory.timing import TimingValue
 from simulator.pim.spec import PimSpec
 
 FEMTO = 10**15
@@ -42,24 +44,35 @@ def activation_fs(spec: PimSpec) -> int:
     return starts[-1]
 
 
+def lockstep(spec: PimSpec) -> Lockstep:
+    """How all banks open a row and read it together."""
+    memory, organization = spec.memory, spec.memory.organization
+    span = {"faw": 1, "group_faw": organization.banks_per_group, "relaxed": memory.banks}
+    # A group opens at once; groups follow as the window lets that many banks through.
+    windows = organization.banks_per_group / ACTS_PER_WINDOW
+    faw = memory.cycles(memory.timing.faw)
+    return Lockstep(
+        rcd_compute=spec.bank.rcd_compute,
+        mac_interval=spec.bank.mac_interval,
+        span=span[spec.activation],
+        activate_spacing=TimingValue(clocks=faw * windows),
+    )
+
+
 def assemble(spec: PimSpec, exact: bool) -> Assembly:
     """The machine of one PIM device. ``exact`` shares every part run by run."""
     memory, controller = spec.memory, spec.controller
     link = round(controller.link_latency * FEMTO)
-    timing = timing_row(
-        memory,
-        rcd_compute=spec.bank.rcd_compute,
-        macro_column=spec.bank.mac_interval,
-        macro_activate=activation_fs(spec),
-    )
     assembly = Assembly(lookahead=0 if exact else FAST_LOOKAHEAD_FS)
-    assembly.memory("dram", timing, memory.channels, spec.refresh == "together")
+    model = channel_of(memory, lockstep(spec))
+    assembly.memory("dram", model, memory.channels, spec.refresh == "together")
     assembly.add(
         MemoryView(
             "memory",
             "dram",
             memory.channels,
             interleave=memory.mapping.channel_interleave,
+            bank_interleave=memory.mapping.bank_interleave,
             hashed=memory.mapping.hashed,
             latency=link,
         ),
@@ -71,6 +84,7 @@ def assemble(spec: PimSpec, exact: bool) -> Assembly:
         1,
         first=lambda channel: channel,
         interleave=memory.mapping.bank_interleave,
+        bank_interleave=memory.mapping.bank_interleave,
         latency=link,
     )
     assembly.agent_class(AgentClass("channel", memory.channels, {"stream": 1}, (banks,), slots=1))

@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator.engine.device import Snapshot
 from simulator.engine.platform import EnergyRates
-from simulator.memory import dram
+from simulator.memory.controller import layout
 
 FEMTO = 1e-15
 
@@ -39,20 +39,19 @@ def dynamic_energy(
         if unit in rates.per_operation:
             part, each = rates.per_operation[unit]
             add(part, count * each)
-    counted = activity.channel.sum(axis=0)
 
-    def events(column: int) -> float:
-        return float(counted[column - dram.N_ACT])
+    def issued(command: int) -> float:
+        return activity.dram(layout.N_COMMAND + command)
 
     if rates.memory is not None:
         memory = rates.memory
         bits = 8 * rates.burst_bytes
         moved = memory.io + rates.per_dram_bit
-        add("dram activate", events(dram.N_ACT) * memory.activate)
-        add("dram read", events(dram.N_READ) * bits * (memory.read + moved))
-        add("dram write", events(dram.N_WRITE) * bits * (memory.write + moved))
-    add("bank", events(dram.N_MACRO_COLUMNS) * rates.per_macro_column)
-    add("buffer", events(dram.N_BUFFER) * rates.per_buffer_burst)
+        add("dram activate", activity.dram(layout.N_OPENED) * memory.activate)
+        add("dram read", issued(layout.RD) * bits * (memory.read + moved))
+        add("dram write", issued(layout.WR) * bits * (memory.write + moved))
+    add("bank", issued(layout.MACAB) * rates.per_macro_column)
+    add("buffer", issued(layout.BUF) * rates.per_buffer_burst)
     return parts
 
 

@@ -18,7 +18,8 @@ import simpy
 
 from simulator.engine.device import Device, Snapshot
 from simulator.engine.platform import EnergyRates, Platform
-from simulator.memory import dram
+from simulator.memory.controller import layout
+from simulator.memory.pool import D_TICK_FS
 from simulator.power.accounting import add_energy, dynamic_energy, over, static_power
 from simulator.system.kernels import KernelRun, Runner
 from simulator.system.plan import Item, Plan
@@ -29,6 +30,8 @@ from simulator.trace.work import Operand, Work
 FEMTO = 10**15
 LAUNCHES = ("eager", "graph", "queued")
 FIDELITIES = ("fast", "exact")
+NEGLIGIBLE = 1 / 1000
+"""Share of a kernel's bytes that may be forgotten when kernels are compared."""
 
 Progress = Callable[[int, int], None]
 """Called with (operators done, operators)."""
@@ -92,11 +95,14 @@ class _Run:
         self.issued_fs = [0] * len(plan.items)
         self.host: list[HostSpan] = []
         self.jobs: dict[int, Job] = {}
+        self.usages: dict[int, tuple[dict[str, float], dict[str, int]]] = {}
         self.finished = 0
-        timing = device.machine.dram.timing
-        self.refresh_interval_s = (
-            float(timing[0, dram.T_REFI]) / FEMTO if timing[0, dram.T_REFI] < dram.NEVER else 0.0
-        )
+        dram = device.machine.dram
+        self.tick_fs = int(dram.clock[0, D_TICK_FS])
+        self.dram_settings = layout.Settings(*dram.settings[0].tolist())
+        refreshes = layout.Sizes(*dram.sizes[0].tolist()).refresh != layout.NO_REFRESH
+        interval = self.dram_settings.refresh_interval * self.tick_fs / FEMTO
+        self.refresh_interval_s = interval if refreshes else 0.0
 
     def execute(self) -> Outcome:
         env = self.env
@@ -162,12 +168,18 @@ class _Run:
         if self.exact or self.concurrent:
             return None
         cache_bytes = self.platform.cache_bytes if self.platform.cache else 0
-        state = item.warmth
+        state, work = item.warmth, item.work
+        # What a small operand leaves to be written back does not show in the kernel's time.
+        small = (work.bytes_read + work.bytes_written) * NEGLIGIBLE
+        dirty = tuple(
+            was and operand.bytes > small
+            for was, operand in zip(state.dirty, (*work.reads, *work.writes), strict=True)
+        )
         return (
-            likeness(item.work),
+            likeness(work),
             state.classes(cache_bytes),
             state.first_touch_bytes,
-            state.dirty if cache_bytes else (),
+            dirty if cache_bytes else (),
         )
 
     # --------------------------------------------------------------------------- records
@@ -229,14 +241,7 @@ class _Run:
         """``share`` is this kernel's part of the work's time: the bound holds for the sum."""
         first = number == 0
         operator = item.operator
-        channel = run.activity.channel.sum(axis=0)
-
-        def counted(column: int) -> float:
-            return float(channel[column - dram.N_ACT])
-
-        activates = counted(dram.N_MISS) + counted(dram.N_CONFLICT)
-        bursts = counted(dram.N_READ) + counted(dram.N_WRITE)
-        columns = counted(dram.N_MACRO_COLUMNS)
+        counters, busy = self.usages.get(id(run)) or self._usage(run)
         return KernelRecord(
             index=item.index,
             name=run.name,
@@ -254,16 +259,8 @@ class _Run:
             bytes_compulsory=item.work.bytes_read + item.work.bytes_written if first else 0,
             dram_bytes_read=round(run.dram_read),
             dram_bytes_written=round(run.dram_written),
-            counters={
-                "cache_hits": run.hits,
-                "cache_misses": run.misses,
-                "activates": counted(dram.N_ACT),
-                "row_hits": max(bursts + columns - activates, 0.0),
-                "row_misses": activates,
-                "refreshes": counted(dram.N_REFRESH),
-                "macros": counted(dram.N_MACRO),
-            },
-            busy_fs=self._busy_fs(run.activity),
+            counters=counters,
+            busy_fs=busy,
             energy_j=energy,
             simulated_share=run.simulated_share,
             error_estimate=run.error_estimate,
@@ -271,19 +268,49 @@ class _Run:
             approximated=item.approximated,
         )
 
+    def _usage(self, run: KernelRun) -> tuple[dict[str, float], dict[str, int]]:
+        """Counters and busy times of a kernel, which all that reuse it share."""
+        counted = run.activity.dram
+
+        def issued(*commands: int) -> float:
+            return sum(counted(layout.N_COMMAND + command) for command in commands)
+
+        misses = counted(layout.N_MISS)
+        accesses = issued(layout.RD, layout.WR, layout.MACAB)
+        counters: dict[str, float] = {
+            "cache_hits": run.hits,
+            "cache_misses": run.misses,
+            "activates": counted(layout.N_OPENED),
+            "row_hits": max(accesses - misses, 0.0),
+            "row_misses": misses,
+            "refreshes": issued(layout.REFAB, layout.REFPB),
+            "macros": counted(layout.N_MACROS),
+        }
+        usage = counters, self._busy_fs(run.activity)
+        self.usages[id(run)] = usage
+        return usage
+
     def _busy_fs(self, activity: Snapshot) -> dict[str, int]:
         owners = np.asarray(self.device.names.owners)
         busy: dict[str, int] = {}
         for part in self.platform.parts():
             if part.component in ("dram", "macro"):
-                columns = activity.channel[:, dram.N_MACRO_COLUMNS - dram.N_ACT].sum()
-                macros = columns * self.device.machine.dram.timing[0, dram.T_MACRO_COLUMN]
-                bus = activity.channel[:, dram.N_BUS_FS - dram.N_ACT].sum()
-                total = macros if part.component == "macro" else bus - macros
+                total = self._dram_busy_fs(activity, lockstep=part.component == "macro")
             else:
                 total = activity.busy[owners == part.component].sum()
             busy[part.name] = int(total / part.instances)
         return busy
+
+    def _dram_busy_fs(self, activity: Snapshot, lockstep: bool) -> float:
+        """Time of lockstep columns, or of data on the pins, over all channels."""
+        settings = self.dram_settings
+        if lockstep:
+            ticks = activity.dram(layout.N_COMMAND + layout.MACAB) * settings.macro_interval
+        else:
+            accesses = sum(activity.dram(layout.N_COMMAND + c) for c in (layout.RD, layout.WR))
+            buffered = activity.dram(layout.N_COMMAND + layout.BUF)
+            ticks = accesses * settings.burst + buffered * settings.buffer_interval
+        return ticks * self.tick_fs
 
     def _bound(self) -> tuple[int, str]:
         """No schedule of these streams can be shorter: kernels of a stream run one after

@@ -1,7 +1,6 @@
-"""Lets tests import the benches that lie beside them and beside the memory's tests."""
+"""Lets tests import the bench that lies beside them."""
 
 import sys
 from pathlib import Path
 
-for folder in ("engine", "memory"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
+sys.path.insert(0, str(Path(__file__).parent))

@@ -4,15 +4,16 @@
          --> direct (64 GB/s) ------------------------------------> memory
          --> alu (1 unit/ns, 20 ns)
 
-Times are nanoseconds unless a name says ``_fs``.
+Times are nanoseconds unless a name says ``_fs``. DRAM is HBM2 with a tick of one nanosecond,
+32 B accesses of 2 ns and 16 banks in 4 groups.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from dram_bench import timing
 
 from simulator.engine import layout
 from simulator.engine.assembly import (
@@ -26,14 +27,37 @@ from simulator.engine.assembly import (
 )
 from simulator.engine.device import Device
 from simulator.engine.program import Access, Kernel, Pattern, Program, Step, grid
-from simulator.memory import dram
+from simulator.hardware import resolve, validate
+from simulator.memory.controller.layout import N_COMMAND, RD, WR
+from simulator.memory.model import Channel, channel_of
+from simulator.memory.spec import MemorySpec
+from simulator.memory.standards import Lockstep
 
 NS = 10**6
 END = 1 << 62
 PORT_BYTES_PER_NS = 64
 SLICE_BYTES_PER_NS = 32
 HIT_NS, MISS_NS, ALU_NS = 100, 50, 20
-CHANNELS, LINE, SECTOR, INTERLEAVE = 4, 128, 32, 512
+CHANNELS, LINE, SECTOR, INTERLEAVE, BANK_INTERLEAVE = 4, 128, 32, 512, 256
+
+SEEN = 1
+"""A channel sees a request one tick after it arrives, arrivals counted in whole ticks."""
+READ_COLUMN = 14 + 2
+"""From a read command to its last data: CL and burst."""
+OPEN_ROW, CLOSED_ROW = SEEN + READ_COLUMN, SEEN + 1 + 14 + READ_COLUMN
+"""A read's time in DRAM. An activate takes two ticks; tRCD counts from the second."""
+
+
+def memory(
+    changes: Sequence[str] = (), refresh: str = "none", lockstep: Lockstep | None = None
+) -> Channel:
+    """One pseudo-channel a channel, so that any number of them is whole."""
+    overrides = [
+        f"timing.refresh.mode={refresh}",
+        "organization.pseudo_channels=1",
+        *changes,
+    ]
+    return channel_of(validate(resolve("hbm2-2.0", overrides), MemorySpec), lockstep)
 
 
 def assembly(
@@ -50,12 +74,21 @@ def assembly(
     port_latency: float = 0,
     miss: float = MISS_NS,
     slices: int = 2,
-    **dram_changes: float,
+    direct: bool = True,
+    refresh: str = "none",
+    changes: Sequence[str] = (),
 ) -> Assembly:
     machine = Assembly(lookahead=round(lookahead * NS))
-    machine.memory("dram", timing(**dram_changes), channels)
+    machine.memory("dram", memory(changes, refresh), channels)
     machine.add(
-        MemoryView("memory", "dram", channels, interleave=INTERLEAVE, in_flight=in_flight),
+        MemoryView(
+            "memory",
+            "dram",
+            channels,
+            interleave=INTERLEAVE,
+            bank_interleave=BANK_INTERLEAVE,
+            in_flight=in_flight,
+        ),
         CacheLevel(
             "cache",
             "memory",
@@ -71,6 +104,7 @@ def assembly(
             atomic=NS,
         ),
     )
+    uncached = {"next": "memory", "in_flight": port_in_flight} if direct else {"next": "cache"}
     port = partial(Port, rate=rate(PORT_BYTES_PER_NS * 1e9), latency=round(port_latency * NS))
     machine.agent_class(
         AgentClass(
@@ -80,7 +114,7 @@ def assembly(
             (
                 port("load", next="cache"),
                 port("store", next="cache"),
-                port("direct", next="memory", in_flight=port_in_flight),
+                port("direct", **uncached),
                 Pipe("alu", rate(1e9), ALU_NS * NS),
             ),
             slots=slots,
@@ -173,12 +207,14 @@ class Bench:
         """Let writes that nobody waits for reach DRAM."""
         assert self.device.advance(END).reason == "idle"
 
-    def dram(self, column: int) -> int:
-        return int(self.device.machine.dram.channel[:, column].sum())
+    def issued(self, *commands: int) -> int:
+        """DRAM commands of all channels."""
+        seen = self.device.snapshot()
+        return int(sum(seen.dram(N_COMMAND + command) for command in commands))
 
     @property
     def dram_bytes(self) -> int:
-        return 32 * (self.dram(dram.N_READ) + self.dram(dram.N_WRITE))
+        return SECTOR * self.issued(RD, WR)
 
     def touched(self) -> set[int]:
         """Numbers of the sectors the cache holds."""
@@ -191,9 +227,17 @@ class Bench:
         }
 
 
+def arrays(table: object) -> Iterator[np.ndarray]:
+    """All arrays of a machine, table by table."""
+    if isinstance(table, np.ndarray):
+        yield table
+    else:
+        for part in table:
+            yield from arrays(part)
+
+
 def state_hash(device: Device) -> str:
     digest = hashlib.sha256()
-    for table in device.machine:
-        for array in table if isinstance(table, tuple) else (table,):
-            digest.update(array.tobytes())
+    for array in arrays(device.machine):
+        digest.update(array.tobytes())
     return digest.hexdigest()

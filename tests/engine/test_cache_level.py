@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.engine.program import Access, Delay, Loop, Pattern
-from simulator.memory import dram
 from simulator.memory.cache import set_of
+from simulator.memory.controller.layout import RD, WR
 
 KIB = 1 << 10
 WAYS, SETS = 2, 4
@@ -77,8 +77,8 @@ def test_hits_misses_fills_and_write_backs_are_those_of_the_model(sequence):
     played = bench.play(kernel(tuple(steps)))
     bench.settle()
     assert (played.hits, played.misses) == (model.hits, model.misses)
-    assert bench.dram(dram.N_READ) * 32 == model.read
-    assert bench.dram(dram.N_WRITE) * 32 == model.written
+    assert bench.issued(RD) * 32 == model.read
+    assert bench.issued(WR) * 32 == model.written
 
 
 @laws
@@ -97,7 +97,7 @@ def test_what_is_written_is_in_dram_or_dirty(sequence):
     )
     bench.settle()
     distinct = len({sector for sector, is_write in sequence if is_write}) * SECTOR
-    assert bench.dram(dram.N_WRITE) * 32 + model.dirty_bytes >= distinct
+    assert bench.issued(WR) * 32 + model.dirty_bytes >= distinct
 
 
 def scan(size: int, kind: str, base: int = 0) -> tuple:
@@ -111,13 +111,13 @@ def test_a_forced_eviction_writes_every_dirty_byte_once():
     bench = Bench(capacity=capacity)
     bench.time(*scan(32 * KIB, "write"))
     bench.settle()
-    assert bench.dram(dram.N_WRITE) == 0, "what fits stays"
+    assert bench.issued(WR) == 0, "what fits stays"
     bench.time(*scan(4 * capacity, "read", base=1 << 24))
     bench.settle()
-    assert bench.dram(dram.N_WRITE) * 32 == 32 * KIB
+    assert bench.issued(WR) * 32 == 32 * KIB
     bench.time(*scan(4 * capacity, "read", base=1 << 26))
     bench.settle()
-    assert bench.dram(dram.N_WRITE) * 32 == 32 * KIB, "and not a second time"
+    assert bench.issued(WR) * 32 == 32 * KIB, "and not a second time"
 
 
 def test_a_stream_of_writes_leaves_no_more_than_the_cache_behind():
@@ -125,9 +125,9 @@ def test_a_stream_of_writes_leaves_no_more_than_the_cache_behind():
     bench = Bench(capacity=capacity)
     bench.time(*scan(size, "write"))
     bench.settle()
-    written = bench.dram(dram.N_WRITE) * 32
+    written = bench.issued(WR) * 32
     assert size - capacity <= written <= size
-    assert bench.dram(dram.N_READ) == 0, "whole sectors need no fill"
+    assert bench.issued(RD) == 0, "whole sectors need no fill"
 
 
 def test_what_fits_is_read_once_and_what_does_not_is_read_again():
@@ -135,8 +135,8 @@ def test_what_fits_is_read_once_and_what_does_not_is_read_again():
     for _ in range(3):
         fits.time(*scan(32 * KIB, "read"))
         does_not.time(*scan(256 * KIB, "read"))
-    assert fits.dram(dram.N_READ) * 32 == 32 * KIB
-    assert does_not.dram(dram.N_READ) * 32 > 2.9 * 256 * KIB
+    assert fits.issued(RD) * 32 == 32 * KIB
+    assert does_not.issued(RD) * 32 > 2.9 * 256 * KIB
 
 
 def test_readers_of_a_line_on_its_way_share_the_fill():
@@ -170,10 +170,10 @@ def test_atomics_to_one_sector_pass_its_slice_one_by_one(tasks):
 def test_an_atomic_fetches_what_it_changes_and_leaves_it_dirty():
     bench = small()
     bench.time(Access(Pattern("atomic", "store", 32)))
-    assert bench.dram(dram.N_READ) == 1
+    assert bench.issued(RD) == 1
     bench.time(*(Access(read(SECTOR, base=LINE * i)) for i in range(1, 4 * SETS * WAYS)))
     bench.settle()
-    assert bench.dram(dram.N_WRITE) == 1
+    assert bench.issued(WR) == 1
 
 
 def test_installed_ranges_hit_and_are_written_back_if_dirty():
@@ -183,7 +183,7 @@ def test_installed_ranges_hit_and_are_written_back_if_dirty():
         assert bench.play(kernel(scan(16 * KIB, "read"))).misses == 0
         bench.time(*scan(256 * KIB, "read", base=1 << 24))
         bench.settle()
-        assert bench.dram(dram.N_WRITE) * 32 == (16 * KIB if dirty else 0)
+        assert bench.issued(WR) * 32 == (16 * KIB if dirty else 0)
 
 
 def test_a_larger_cache_never_reads_more():
@@ -192,6 +192,6 @@ def test_a_larger_cache_never_reads_more():
         bench = Bench(capacity=SETS * ways * LINE, ways=ways)
         places = [7 * i % 23 for i in range(200)]
         bench.time(*(Access(read(SECTOR, base=LINE * place)) for place in places))
-        reads.append(bench.dram(dram.N_READ))
+        reads.append(bench.issued(RD))
     assert all(more >= less for more, less in itertools.pairwise(reads)), reads
     assert reads[0] > reads[-1] == 23

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_bench import END, Bench, Kernel, kernel, read, state_hash, stream, write
+from engine_bench import END, Bench, Kernel, arrays, kernel, read, state_hash, stream, write
 
 from simulator.engine.program import Access, Compute, Loop, Release, Wait
 
-FOLDERS = [str(Path(__file__).parents[1] / folder) for folder in ("engine", "memory")]
+FOLDER = str(Path(__file__).parent)
 IN_A_PROCESS = "import test_determinism; print(test_determinism.contended())"
 
 
@@ -23,7 +23,7 @@ def mixed() -> Kernel:
 
 def contended() -> str:
     """State after three kernels that share everything, with refresh and little credit."""
-    bench = Bench(refi=1900, in_flight=4096, lookahead=50, capacity=1 << 14)
+    bench = Bench(refresh="all_bank", in_flight=4096, lookahead=50, capacity=1 << 14)
     bench.together(mixed(), stream(1 << 14, base=1 << 20), stream(1 << 13, path="direct"))
     return state_hash(bench.device)
 
@@ -34,7 +34,7 @@ def test_twice_in_one_process():
 
 @pytest.mark.parametrize("seed", ["0", "4711"])
 def test_in_another_process(seed):
-    path = os.pathsep.join([*FOLDERS, *sys.path])
+    path = os.pathsep.join([FOLDER, *sys.path])
     environment = os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": seed}
     run = subprocess.run(
         [sys.executable, "-c", IN_A_PROCESS],
@@ -53,9 +53,9 @@ def test_a_copy_of_the_tables_goes_on_alike():
     first.device.advance(2 * 10**9)
     second = Bench(lookahead=50)
     second.device.launch(mixed(), 0)
-    for mine, theirs in zip(second.device.machine, first.device.machine, strict=True):
-        pairs = zip(mine, theirs, strict=True) if isinstance(mine, tuple) else [(mine, theirs)]
-        for copy, original in pairs:
-            copy[...] = original
+    for mine, theirs in zip(
+        arrays(second.device.machine), arrays(first.device.machine), strict=True
+    ):
+        mine[...] = theirs
     assert first.device.advance(END) == second.device.advance(END)
     assert state_hash(first.device) == state_hash(second.device)

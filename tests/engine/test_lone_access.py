@@ -1,13 +1,24 @@
 """One access on an idle machine costs the latencies on its way, and nothing else."""
 
 import pytest
-from engine_bench import ALU_NS, HIT_NS, MISS_NS, Bench, read, write
+from engine_bench import (
+    ALU_NS,
+    CLOSED_ROW,
+    HIT_NS,
+    MISS_NS,
+    OPEN_ROW,
+    SEEN,
+    Bench,
+    read,
+    write,
+)
 
 from simulator.engine.program import Access, Compute, Delay
 
 TRANSFER = 32 / 32
 """A sector through a slice; the wider port is hidden behind it."""
-CLOSED_ROW = 14 + 14 + 2
+DIRECT = 1
+"""32 B at 64 B/ns, in whole DRAM ticks."""
 
 
 def second(*steps, **machine) -> float:
@@ -30,8 +41,8 @@ def test_a_miss_adds_the_way_to_memory_and_a_closed_row(lookahead):
 
 
 def test_a_direct_read_pays_port_and_dram_alone():
-    assert Bench().time(Access(read(32, path="direct"))) == 32 / 64 + CLOSED_ROW
-    assert second(Access(read(32, path="direct"))) == 32 / 64 + 14 + 2
+    assert Bench().time(Access(read(32, path="direct"))) == DIRECT + CLOSED_ROW
+    assert second(Access(read(32, path="direct"))) == DIRECT + OPEN_ROW
 
 
 def test_the_port_s_latency_is_added_once():
@@ -46,8 +57,9 @@ def test_a_write_ends_at_the_cache():
     assert bench.dram_bytes == 0
 
 
-def test_a_direct_write_ends_in_dram():
-    assert Bench().time(Access(write(32, path="direct"))) == 32 / 64 + 12 + 10 + 2
+def test_a_direct_write_ends_with_its_command():
+    """An activate of two ticks and tRCD of 12."""
+    assert Bench().time(Access(write(32, path="direct"))) == DIRECT + SEEN + 1 + 12
 
 
 def test_larger_reads_add_their_transfer():

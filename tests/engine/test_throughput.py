@@ -5,6 +5,7 @@ from engine_bench import (
     ALU_NS,
     HIT_NS,
     MISS_NS,
+    OPEN_ROW,
     PORT_BYTES_PER_NS,
     SLICE_BYTES_PER_NS,
     Bench,
@@ -15,7 +16,7 @@ from engine_bench import (
 
 from simulator.engine import layout
 from simulator.engine.program import Access, Compute, Loop
-from simulator.memory import dram
+from simulator.memory.controller.layout import RD
 
 KIB = 1 << 10
 
@@ -59,18 +60,20 @@ def test_slices_are_full_and_not_more(lookahead):
 
 
 def test_pins_are_nearly_full_and_not_more():
-    pins = 32 / 2  # bytes per ns and channel
+    """Tasks that sweep through memory side by side, so that they meet in open rows."""
+    pins, tasks, chunks = 32 / 2, 16, 64  # bytes per ns and channel
+    sweep = read(KIB, coordinates=(KIB,), inner=chunks, inner_stride=tasks * KIB)
     for channels in (1, 2):
         bench = Bench(channels=channels, cores=4, slices=8)
-        played = bench.play(stream(64 * KIB, tasks=16))
-        rate = 16 * 64 * KIB / played.ns
+        played = bench.play(kernel((Access(sweep),), tasks=tasks))
+        rate = tasks * chunks * KIB / played.ns
         assert 0.8 * pins * channels < rate <= pins * channels
-        assert played.dram_read == 16 * 64 * KIB
+        assert played.dram_read == tasks * chunks * KIB
 
 
 @pytest.mark.parametrize("in_flight", [1 * KIB, 2 * KIB, 4 * KIB])
 def test_bytes_in_flight_behind_a_cache_obey_little_s_law(in_flight):
-    latency = HIT_NS + MISS_NS
+    latency = HIT_NS + MISS_NS + OPEN_ROW
     bench = Bench(cores=4, slices=16, in_flight=in_flight)
     rate = 16 * 64 * KIB / bench.play(stream(64 * KIB, tasks=16)).ns
     # The run that meets the limit is still let through.
@@ -79,7 +82,7 @@ def test_bytes_in_flight_behind_a_cache_obey_little_s_law(in_flight):
 
 
 def test_bytes_in_flight_of_a_port_obey_little_s_law():
-    latency = 512 / 64 + 14 + 2
+    latency = 512 / 64 + OPEN_ROW
     rates = []
     for in_flight in (512, 1024, 2048):
         bench = Bench(port_in_flight=in_flight)
@@ -105,7 +108,7 @@ def test_a_narrow_pool_of_requests_pauses_but_loses_nothing():
         assert 0.9 < narrow.play(work).ns / wide.play(work).ns < 2
     wide.settle()
     narrow.settle()
-    assert wide.dram(dram.N_READ) == narrow.dram(dram.N_READ)
+    assert wide.issued(RD) == narrow.issued(RD)
 
 
 def test_a_pool_that_can_never_hold_a_run_is_refused():

@@ -127,7 +127,8 @@ class TestGroups:
         of_eight = lab.play(lab.grouped((4, 0, 0, 0, 4, 0, 0, 0), 1024, 1024))
         all_eight = lab.play(lab.grouped((1,) * 8, 1024, 1024))
         assert of_eight.dram_read == two.dram_read
-        assert of_eight.seconds == pytest.approx(two.seconds, rel=0.02)
+        # Its weights lie in other banks.
+        assert of_eight.seconds == pytest.approx(two.seconds, rel=0.03)
         assert all_eight.dram_read > 3.9 * of_eight.dram_read
 
     def test_one_launch(self, lab: SimpleNamespace) -> None:

@@ -36,7 +36,7 @@ timing:
   rtw: 13 ck
   refresh: {mode: all_bank, interval: 3900 ns, all_bank: 260 ns, per_bank: 160 ns}
 mapping: {channel_interleave: 512 B, bank_interleave: 256 B, hashed: false}
-controller: {read_window: 8, write_high: 0.8, write_low: 0.2, queue: 16}
+controller: {scheduler: row-hit-first, write_high: 0.8, write_low: 0.2, queue: 16}
 energy:
   activate: 909 pJ
   read: 2.7 pJ/bit

@@ -71,5 +71,5 @@ def test_mistakes(edit, old, new, says):
 
 
 def test_a_text_where_a_block_belongs(write):
-    text = write().read_text().replace("controller: {read_window: 8", "controller: 3\nx: {r: 8")
+    text = write().read_text().replace("controller: {scheduler: row", "controller: 3\nx: {r: row")
     assert "unknown key 'x'" in refusal(write(text))

@@ -93,9 +93,8 @@ def same(one, two):
     assert (one.arrive == two.arrive).all()
     assert (one.depart == two.depart).all()
     assert (one.log == two.log).all()
-    columns = [
-        n for n in range(layout.COUNTER_COLUMNS) if n not in (layout.C_WAKE, layout.N_VISITS)
-    ]
+    notes = layout.N_VISITS, *range(layout.C_WAKE, layout.C_WAKE_ACTIVE + 1)
+    columns = [n for n in range(layout.COUNTER_COLUMNS) if n not in notes]
     assert (one.channel_counters[:, columns] == two.channel_counters[:, columns]).all()
 
 

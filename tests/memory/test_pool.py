@@ -6,103 +6,18 @@ must be the same, and legal by the checker, which knows the constraint tables on
 
 import numpy as np
 import pytest
+from pool_bench import MACRO, Bench, Request, model, traffic, units
 
 from simulator.errors import AccsimError
 from simulator.hardware import resolve, validate
 from simulator.memory import pool
 from simulator.memory.checker import check_log
-from simulator.memory.controller import layout
-from simulator.memory.controller.kernel import RUN, run_any
 from simulator.memory.model import channel_of
-from simulator.memory.pool import BUFFER, MACRO, READ, WRITE
 from simulator.memory.spec import MemorySpec
-from simulator.memory.standards import COMMANDS, Lockstep
-from simulator.memory.timing import TimingValue
+from simulator.memory.standards import COMMANDS
 
 NAMES = ["hbm2-2.0", "hbm3-6.4", "gddr6-16", "ddr4-3200", "lpddr5-6400"]
 LOCKSTEP = ["hbm2-2.0", "hbm3-6.4", "gddr6-16"]
-
-
-def model(name, refresh="none", scheduler="row-hit-first", queue=64, lockstep=None):
-    spec = validate(resolve(name, [f"timing.refresh.mode={refresh}"]), MemorySpec)
-    return channel_of(spec, lockstep, scheduler, queue)
-
-
-def units(span, spacing=0.0):
-    """One nanosecond a lockstep column, 12 to the first; ``span`` banks an activate."""
-    return Lockstep(TimingValue(seconds=12e-9), TimingValue(seconds=1e-9), span,
-                    TimingValue(seconds=spacing))  # fmt: skip
-
-
-class Bench:
-    """One channel. Requests are (tick, pseudo-channel, bank, row, kind, accesses)."""
-
-    def __init__(self, channel, requests):
-        self.channel, self.count = channel, len(requests)
-        memories = [(channel, channel.pseudo_channels, True, 0)]
-        self.dram = dram = pool.make_dram(memories, len(requests) + 1, log=1 << 18)
-        for tick, pseudo_channel, bank, row, kind, accesses in requests:
-            index = pool.take_request(dram)
-            dram.requests.kind[index], dram.requests.row[index] = kind, row
-            first = dram.place[pseudo_channel, pool.L_FIRST_BANK]
-            dram.requests.bank[index] = first + bank
-            dram.requests.accesses[index] = accesses
-            dram.request[index, pool.R_PSEUDO_CHANNEL] = pseudo_channel
-            pool.submit_request(dram, index, tick * self.tick_fs)
-
-    @property
-    def tick_fs(self):
-        return self.channel.device.tick_fs
-
-    def run(self, until, poll=False):
-        dram = self.dram
-        parts = (
-            layout.Sizes(*dram.sizes[0].tolist()),
-            layout.Settings(*dram.settings[0].tolist()),
-            layout.Tables(dram.dense[0], dram.first[0], dram.row[0], dram.node[0], dram.rare[0]),
-            layout.State(
-                *(dram.bank[0], dram.group[0], dram.channel[0], dram.channel[0]),
-                *(dram.entry[0], dram.run[0], dram.log[0], np.zeros(0, np.int64)),
-            ),
-        )
-        run_any(*parts, dram.requests, 0, 1, until, poll)
-        return self
-
-    @property
-    def log(self):
-        log = self.dram.log[0, : self.dram.run[0, layout.R_LOGGED]]
-        return log[np.argsort(log[:, 0], kind="stable")]
-
-    @property
-    def depart(self):
-        return self.dram.requests.depart[: self.count]
-
-    def issued(self, name):
-        return int((self.log[:, 1] == COMMANDS.index(name)).sum())
-
-    def violations(self, refreshed):
-        return check_log(self.channel.device, self.log, refreshed=refreshed)
-
-
-def traffic(channel, seed, gap, lockstep=0.0, count=250):
-    generator = np.random.default_rng(seed)
-    tick, requests = 0, []
-    for _ in range(count):
-        tick += int(generator.integers(0, gap))
-        kind = WRITE if generator.random() < 0.3 else READ
-        if generator.random() < lockstep:
-            kind = MACRO if generator.random() < 0.7 else BUFFER
-        requests.append(
-            (
-                tick,
-                int(generator.integers(channel.pseudo_channels)),
-                int(generator.integers(channel.banks)),
-                int(generator.integers(6)),
-                kind,
-                int(generator.integers(1, 17)),
-            )
-        )
-    return requests
 
 
 def alike(channel, requests, refreshed):
@@ -133,7 +48,7 @@ def test_runs_are_played_alike_however_time_passes(name, refresh, scheduler, gap
     requests = traffic(channel, 1, gap)
     played = alike(channel, requests, refresh != "none")
     moved = played.issued("RD") + played.issued("WR")
-    assert moved == sum(accesses for *_, accesses in requests)
+    assert moved == sum(request.accesses for request in requests)
 
 
 @pytest.mark.parametrize("span", ["bank", "group", "all"])
@@ -145,12 +60,12 @@ def test_lockstep_and_host_requests_share_a_channel_legally(name, refresh, span)
     channel = model(name, refresh, lockstep=units(banks, 10e-9))
     requests = traffic(channel, 2, 60, lockstep=0.4)
     played = alike(channel, requests, refresh != "none")
-    columns = sum(accesses for *_, kind, accesses in requests if kind == MACRO)
+    columns = sum(request.accesses for request in requests if request.kind == MACRO)
     assert played.issued("MACab") == columns
 
 
 def macros(channel, rows, columns):
-    return Bench(channel, [(0, 0, 0, row, MACRO, columns) for row in rows])
+    return Bench(channel, [Request(row=row, kind=MACRO, accesses=columns) for row in rows])
 
 
 def test_a_row_costs_activate_columns_and_precharge():
@@ -198,7 +113,11 @@ def test_a_refresh_splits_a_long_macro_and_loses_no_column():
 
 def test_host_requests_wait_for_lockstep_ones_that_came_before():
     channel = model("hbm2-2.0", lockstep=units(16))
-    requests = [(0, 0, 0, 1, READ, 1), (1, 0, 0, 2, MACRO, 500), (2, 1, 0, 1, READ, 1)]
+    requests = [
+        Request(row=1),
+        Request(at=1, row=2, kind=MACRO, accesses=500),
+        Request(at=2, pseudo_channel=1, row=1),
+    ]
     first, macro, second = Bench(channel, requests).run(100_000).depart
     assert first < macro < second
 
@@ -234,14 +153,13 @@ def test_serving_ahead_of_the_clock_changes_nothing():
     requests = traffic(channel, 3, 40)
     whole = Bench(channel, requests).run(100_000)
     for ahead in (0, 50):
-        bench, done = Bench(channel, requests), {}
-        dram = bench.dram
-        dram.wake[0] = bench.tick_fs
-        while (now := int(dram.wake[0])) < pool.NEVER:
-            for i in range(pool.serve(dram, RUN, 0, now, ahead * bench.tick_fs)):
-                index = int(dram.done[0, i])
-                done[index] = int(dram.request[index, pool.R_DONE_AT]) // bench.tick_fs
-        assert [done[i] for i in range(len(requests))] == whole.depart.tolist()
+        assert Bench(channel, requests).play(ahead) == whole.depart.tolist()
+
+
+def test_one_call_may_decide_more_requests_than_the_queues_hold():
+    channel = model("hbm2-2.0", queue=4)
+    requests = [Request(at=i) for i in range(2000)]
+    assert Bench(channel, requests).play(ahead=100_000) == Bench(channel, requests).play()
 
 
 def test_more_banks_than_a_group_may_have_are_told():

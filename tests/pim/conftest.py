@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from simulator.engine.device import Device
-from simulator.memory import dram
+from simulator.memory.controller import layout
 from simulator.pim.platform import PimPlatform
 from simulator.system.specs import load_hardware
 from simulator.trace.work import Attention, Elementwise, Gemm, Operand, Work
@@ -117,21 +117,20 @@ def play(on: PimPlatform, work: Work, exact: bool = True) -> Played:
         outcome = device.advance(1 << 62)
         assert (outcome.reason, outcome.handle) == ("finished", handle)
     seen = device.snapshot().since(before)
-    counts = seen.channel.sum(axis=0)
 
-    def counted(column: int) -> int:
-        return int(counts[column - dram.N_ACT])
+    def issued(*commands: int) -> int:
+        return int(sum(seen.dram(layout.N_COMMAND + command) for command in commands))
 
     owners = device.names.owners
     return Played(
         femtoseconds=device.now,
-        activates=counted(dram.N_ACT),
-        columns=counted(dram.N_MACRO_COLUMNS),
-        reads=counted(dram.N_READ),
-        writes=counted(dram.N_WRITE),
-        buffer=counted(dram.N_BUFFER),
-        refreshes=counted(dram.N_REFRESH),
-        rows_opened=counted(dram.N_MISS) + counted(dram.N_CONFLICT),
+        activates=int(seen.dram(layout.N_OPENED)),
+        columns=issued(layout.MACAB),
+        reads=issued(layout.RD),
+        writes=issued(layout.WR),
+        buffer=issued(layout.BUF),
+        refreshes=issued(layout.REFAB, layout.REFPB),
+        rows_opened=int(seen.dram(layout.N_MISS) + seen.dram(layout.N_CONFLICT)),
         lanes=sum(
             int(units) for name, units in zip(owners, seen.units, strict=True) if name == "vector"
         ),

@@ -1,58 +1,49 @@
-"""Column commands of the queues: what one changes, and many of them in one go.
-
-Most ticks issue a column command of a queue and nothing else: :func:`stream_columns` does only
-that, up to the tick at which anything else could happen (``C_WAKE``).
-"""
+"""Column commands: which is next, and what one changes."""
 
 from __future__ import annotations
 
 from simulator.compiled import merged
-from simulator.memory.controller.constraints import constrain, constrain_alike
+from simulator.memory.controller.constraints import ready_at, ready_to
 from simulator.memory.controller.layout import (
+    B_ACTIVE,
+    B_ACTIVE_COMMAND,
+    B_ACTIVE_KEY,
     B_CANDIDATE,
     B_USED,
-    C_DRAINING,
+    C_ACTIVE,
+    C_ACTIVE_LIST,
     C_READS,
     C_SYNCED_UNTIL,
-    C_WAKE,
-    C_WAKE_COLUMN,
-    COLUMN,
     E_BANK,
     E_FOLLOWING,
     E_GROUP,
     E_LEFT,
     E_OWNER,
-    E_ROW,
+    E_QUEUE,
     E_TOUCHED,
     G_CANDIDATES,
-    G_LAST,
     G_LIST,
     G_OWED,
-    G_SOON,
+    G_PICK,
     LISTED,
     N_BANK_READS,
-    N_COMMAND,
     N_HIT,
-    N_VISITS,
     NONE,
     OPEN,
     PER_BANK,
-    PRE,
-    PRECHARGE,
     R_DONE,
     R_LOGGED,
-    RD,
     ROW_HIT_FIRST,
     Requests,
     Settings,
     Sizes,
     State,
-    Tables,
     slot_of,
+    wide,
 )
 from simulator.memory.controller.queues import (
-    drains_next,
     forget_write,
+    is_refreshable,
     next_hit,
     put_precharge,
     release,
@@ -92,10 +83,22 @@ def has_upkeep(sizes: Sizes, state: State, channel: int) -> bool:
         return True
     if sizes.refresh != PER_BANK:
         return False
-    owed = 0
+    tends = False
     for g in range(channel * sizes.groups, (channel + 1) * sizes.groups):
-        owed += state.group[g, G_OWED]
-    return owed > 0
+        tends = tends or state.group[g, G_PICK] >= 0
+    return tends
+
+
+@merged
+def note_idle(sizes: Sizes, state: State, group: int, bank: int) -> None:
+    """A request of a bank has left: a refresh may be possible now."""
+    if (
+        sizes.refresh == PER_BANK
+        and state.group[group, G_OWED] > 0
+        and state.group[group, G_PICK] < 0
+        and is_refreshable(state, group, bank)
+    ):
+        state.group[group, G_PICK] = bank
 
 
 @merged
@@ -135,149 +138,115 @@ def queued_column(
     queue: int,
     key: int,
     tick: int,
-) -> None:
-    """What a column command for a queued access changes, constraints apart."""
+) -> bool:
+    """What a column command for a queued access changes, constraints apart; whether its
+    request has no other left."""
     entry = state.entry[slot_of(key)]
     bank, group = entry[E_BANK], entry[E_GROUP]
     if entry[E_TOUCHED] == 0:
         state.channel[channel, N_HIT] += 1
     else:
         entry[E_TOUCHED] = 0
-    if leave_queue(state, channel, queue, key):
+    served = leave_queue(state, channel, queue, key)
+    if served:
         next_hit(state, group, queue, bank, entry[E_FOLLOWING])
         done = tick + settings.read_latency if queue == 0 else tick
         finish(state, requests, channel, key, done)
         if sizes.scheduler == ROW_HIT_FIRST:
             put_precharge(state, group, sizes.scheduler, queue, bank)
-    state.bank[B_USED, bank] = tick
-    state.bank[N_BANK_READS + queue, bank] += 1
+        note_idle(sizes, state, group, bank)
+    state.bank[bank, B_USED] = tick
+    state.bank[bank, N_BANK_READS + queue] += 1
     if sizes.split_activate:
         keep_data_clock(settings, state, channel, queue, tick)
+    return served
 
 
 @merged
-def first_ready(state: State, queue: int, group: int, tick: int) -> tuple[int, int]:
-    """As :func:`scan` for the column candidates of a group, which are listed by age."""
-    f, base = RD + queue, G_LIST + LISTED * queue
-    count = state.group[group, G_CANDIDATES + 3 * queue + COLUMN]
-    later = NONE
-    for i in range(count):
+def first_ready(state: State, queue: int, kind: int, command: int, group: int, tick: int) -> int:
+    """The oldest candidate of one class in a group that ``command`` may serve at ``tick``, or
+    NONE; the gate apart."""
+    base = G_LIST + LISTED * (3 * queue + kind)
+    for i in range(state.group[group, G_CANDIDATES + 3 * queue + kind]):
         bank = state.group[group, base + i]
-        ready = state.bank[f, bank]
-        if ready <= tick:
-            state.group[group, G_SOON + COLUMN] = 0
-            key = state.bank[B_CANDIDATE + 3 * queue + COLUMN, bank]
-            return key, (later if i == count - 1 else 0)
-        later = min(later, ready)
-    state.group[group, G_SOON + COLUMN] = later
-    return NONE, 0
+        if ready_at(state, bank, command) <= tick:
+            return state.bank[bank, B_CANDIDATE + 3 * queue + kind]
+    return NONE
 
 
 @merged
-def stream_columns(
+def soonest(
+    sizes: Sizes, state: State, channel: int, queue: int, kind: int, command: int, tick: int
+) -> int:
+    """Earliest tick from ``tick`` at which ``command`` may serve a candidate of one class."""
+    number, base = G_CANDIDATES + 3 * queue + kind, G_LIST + LISTED * (3 * queue + kind)
+    when = NONE
+    for g in range(channel * sizes.groups, (channel + 1) * sizes.groups):
+        gate, ready = max(state.group[g, command], tick), NONE
+        for i in range(state.group[g, number]):
+            ready = min(ready, ready_at(state, state.group[g, base + i], command))
+            if ready <= gate:
+                ready = gate
+                break
+        when = min(when, ready)
+    return when
+
+
+@merged
+def gate(sizes: Sizes, state: State, channel: int, queue: int, kind: int, command: int) -> int:
+    """No candidate of one class can be served before; :func:`soonest` without the banks."""
+    when = NONE
+    for g in range(channel * sizes.groups, (channel + 1) * sizes.groups):
+        if state.group[g, G_CANDIDATES + 3 * queue + kind] > 0:
+            when = min(when, state.group[g, command])
+    return when
+
+
+@merged
+def first_active(state: State, channel: int, tick: int) -> tuple[int, int]:
+    """The bank whose request has opened its row first and may have its access at ``tick``, or
+    -1, and the earliest tick from which another may."""
+    bank, oldest, when = wide(-1), NONE, NONE
+    for i in range(state.channel[channel, C_ACTIVE]):
+        b = state.channel[channel, C_ACTIVE_LIST + i]
+        command = state.bank[b, B_ACTIVE_COMMAND]
+        ready = ready_to(state, b, command)
+        if ready <= tick and state.bank[b, B_ACTIVE_KEY] < oldest:
+            when = min(when, tick if bank >= 0 else NONE)
+            bank, oldest = b, state.bank[b, B_ACTIVE_KEY]
+        else:
+            when = min(when, ready)
+    return bank, when
+
+
+@merged
+def active_column(
     sizes: Sizes,
     settings: Settings,
-    tables: Tables,
     state: State,
     requests: Requests,
     channel: int,
+    bank: int,
     tick: int,
-    end: int,
-    floor: int,
-) -> tuple[int, bool]:
-    """Issue column commands of the queue in use, oldest ready first, from ``tick`` to before
-    ``end``, while nothing else can happen and more than ``floor`` accesses are queued. Returns
-    the last tick played and whether the other queue is in use from then on.
-
-    What a column forbids to other commands is noted once a bank, after its last one: no other
-    command can issue meanwhile.
-    """
-    groups = sizes.groups
-    first_group = channel * groups
-    queue = state.channel[channel, C_DRAINING]
-    f, row = RD + queue, B_CANDIDATE + 3 * queue + COLUMN
-    base = G_LIST + LISTED * queue
-    state.channel[channel, N_VISITS] += 1
-    at, last, issued, owing = tick, tick, 0, False
-    while at < end:
-        key, bank, group, soonest = NONE, -1, -1, NONE
-        for g in range(first_group, first_group + groups):
-            gate = state.group[g, f]
-            if gate > at:
-                if state.group[g, G_CANDIDATES + 3 * queue + COLUMN] > 0:
-                    soonest = min(soonest, gate)
-                continue
-            for i in range(state.group[g, G_CANDIDATES + 3 * queue + COLUMN]):
-                b = state.group[g, base + i]
-                ready = state.bank[f, b]
-                if ready <= at:
-                    if state.bank[row, b] < key:
-                        key, bank, group = state.bank[row, b], b, g
-                    break
-                soonest = min(soonest, ready)
-        if bank < 0:
-            at = odd(soonest) if sizes.half_clock else soonest
-            continue
-        last = at
-        issued += 1
-        entry = state.entry[slot_of(key)]
-        note(state, at, f, bank, entry[E_ROW])
-        if entry[E_LEFT] > 1:
-            owing = True
-            constrain_alike(tables, state, groups, channel, sizes.group_banks, group, bank, f, at)
-            if entry[E_TOUCHED] == 0:
-                state.channel[channel, N_HIT] += 1
-            entry[E_TOUCHED] = 0
-            entry[E_LEFT] -= 1
-            state.channel[channel, C_READS + queue] -= 1
-            state.bank[B_USED, bank] = at
-            state.bank[N_BANK_READS + queue, bank] += 1
-            if sizes.split_activate:
-                keep_data_clock(settings, state, channel, queue, at)
-        else:
-            constrain(tables, state, groups, channel, sizes.group_banks, group, bank, f, at)
-            queued_column(sizes, settings, state, requests, channel, queue, key, at)
-            if state.bank[row, bank] == NONE:
-                # Its row may be closed now, or the bank be refreshed.
-                wake = NONE
-                if has_upkeep(sizes, state, channel):
-                    wake = at + 1
-                elif sizes.scheduler == ROW_HIT_FIRST and (
-                    state.bank[B_CANDIDATE + 3 * queue + PRECHARGE, bank] != NONE
-                ):
-                    wake = max(max(state.bank[PRE, bank], state.group[group, PRE]), at + 1)
-                state.channel[channel, C_WAKE] = min(state.channel[channel, C_WAKE], wake)
-                end = min(end, wake)
-            elif sizes.scheduler == ROW_HIT_FIRST:
-                state.channel[channel, C_WAKE] = at + 1
-                end = at + 1
-        at += 1
-        if state.channel[channel, C_READS + queue] <= floor:
-            break
-        at = odd(at) if sizes.half_clock else at
-    state.channel[channel, N_COMMAND + f] += issued
-    wake = NONE
-    for g in range(first_group, first_group + groups):
-        count = state.group[g, G_CANDIDATES + 3 * queue + COLUMN]
-        if owing:
-            latest = state.group[g, G_LAST + f]
-            for i in range(count):
-                b = state.group[g, base + i]
-                used = state.bank[B_USED, b]
-                if used >= tick:
-                    constrain(tables, state, groups, channel, sizes.group_banks, g, b, f, used)
-                    latest = max(latest, used)
-            state.group[g, G_LAST + f] = latest
-        soonest = NONE
-        for i in range(count):
-            soonest = min(soonest, state.bank[f, state.group[g, base + i]])
-            if soonest <= state.group[g, f]:
-                break
-        if count > 0:
-            wake = min(wake, max(soonest, state.group[g, f]))
-    # While nothing issues, ticks up to the next chance have been looked at too.
-    last = max(last, min(at, end) - 1)
-    wake = max(wake, last + 1)
-    state.channel[channel, C_WAKE_COLUMN] = odd(wake) if sizes.half_clock else wake
-    changes = drains_next(state, channel, settings.drain_above, settings.drain_below)
-    return last, queue != changes
+) -> None:
+    """What the access of the request that opened a row changes, constraints apart."""
+    key = state.bank[bank, B_ACTIVE]
+    entry = state.entry[slot_of(key)]
+    queue, group = entry[E_QUEUE], entry[E_GROUP]
+    count = state.channel[channel, C_ACTIVE] - 1
+    last = state.channel[channel, C_ACTIVE_LIST + count]
+    for i in range(count):
+        if state.channel[channel, C_ACTIVE_LIST + i] == bank:
+            state.channel[channel, C_ACTIVE_LIST + i] = last
+    state.channel[channel, C_ACTIVE] = count
+    state.bank[bank, B_ACTIVE] = -1
+    if entry[E_LEFT] == 0:
+        done = tick + settings.read_latency if queue == 0 else tick
+        finish(state, requests, channel, key, done)
+    for q in range(2):
+        put_precharge(state, group, sizes.scheduler, q, bank)
+    note_idle(sizes, state, group, bank)
+    state.bank[bank, B_USED] = tick
+    state.bank[bank, N_BANK_READS + queue] += 1
+    if sizes.split_activate:
+        keep_data_clock(settings, state, channel, queue, tick)

@@ -6,31 +6,58 @@ commands, which are asked for once a refresh interval, are looked up from the la
 
 from __future__ import annotations
 
-from simulator.compiled import inner, merged
+import numpy as np
+
+from simulator.compiled import inner, merged, raise_eight
 from simulator.memory.controller.layout import (
-    ACT2,
-    CAS,
+    B_GROUP,
+    B_NODE,
+    B_NODE_HIGH,
+    BANK,
     CHANNEL,
     COMMAND_KINDS,
     FREQUENT,
     G_HISTORY,
     G_HISTORY_AT,
     G_LAST,
+    GROUP,
     GROUP_WINDOW,
     NODE,
-    PREAB,
-    SIBLING_GROUPS,
-    T_FOLLOWING,
-    T_LATENCY,
+    PRE,
+    SIBLING_NODES,
+    T_LEVEL,
     T_RECORDS,
     T_RING,
     T_SCOPE,
+    T_SIBLINGS,
     T_WINDOW,
     WINDOW,
     State,
     Tables,
     wide,
 )
+
+
+@merged
+def ready_at(state: State, bank: int, command: int) -> int:
+    """Earliest tick of a command to a bank, the gate of its group apart."""
+    if command == PRE:
+        return state.bank[bank, command]  # No rule to a precharge is one of a node.
+    low = state.node[state.bank[bank, B_NODE], command]
+    high = state.node[state.bank[bank, B_NODE_HIGH], command]
+    return max(state.bank[bank, command], max(low, high))
+
+
+@merged
+def ready_to(state: State, bank: int, command: int) -> int:
+    """Earliest tick of a command to a bank."""
+    return max(ready_at(state, bank, command), state.group[state.bank[bank, B_GROUP], command])
+
+
+@merged
+def push(ready: np.ndarray, place: int, tables: Tables, row: int, tick: int) -> None:
+    """Row ``row`` of the tables holds for a bank, a node or a group from ``tick``."""
+    raise_eight(ready, place, tables.latency, row, tick)
 
 
 @merged
@@ -46,63 +73,22 @@ def constrain(
     tick: int,
 ) -> None:
     """Note that ``command`` issues at ``tick`` (``bank`` is any of those it means)."""
-    own = command < PREAB or ACT2 <= command <= CAS
-    for f in range(FREQUENT):
-        until = tick + tables.dense[command, FREQUENT + f]
-        state.group[group, f] = max(state.group[group, f], until)
-        if own:
-            until = tick + tables.dense[command, f]
-            state.bank[f, bank] = max(state.bank[f, bank], until)
     state.group[group, G_LAST + command] = tick
-    begin, end = tables.first[0, command], tables.first[0, command + 1]
-    push_rows(tables, state, groups, channel, group_banks, group, bank, begin, end, tick)
-
-
-@merged
-def constrain_alike(
-    tables: Tables,
-    state: State,
-    groups: int,
-    channel: int,
-    group_banks: int,
-    group: int,
-    bank: int,
-    command: int,
-    tick: int,
-) -> None:
-    """The part of :func:`constrain` that is about further commands of the same kind."""
-    until = tick + tables.dense[command, FREQUENT + command]
-    state.group[group, command] = max(state.group[group, command], until)
-    until = tick + tables.dense[command, command]
-    state.bank[command, bank] = max(state.bank[command, bank], until)
-    begin, end = tables.first[0, command], tables.first[1, command]
-    push_rows(tables, state, groups, channel, group_banks, group, bank, begin, end, tick)
-
-
-@merged
-def push_rows(
-    tables: Tables,
-    state: State,
-    groups: int,
-    channel: int,
-    group_banks: int,
-    group: int,
-    bank: int,
-    begin: int,
-    end: int,
-    tick: int,
-) -> None:
     base = channel * groups * group_banks
-    local = bank - base
-    for r in range(begin, end):
-        f, scope = tables.row[r, T_FOLLOWING], tables.row[r, T_SCOPE]
-        until = tick + tables.row[r, T_LATENCY]
-        if scope == NODE:
-            for b in range(base + tables.node[r, local, 0], base + tables.node[r, local, 1]):
-                state.bank[f, b] = max(state.bank[f, b], until)
-        elif scope == CHANNEL:
-            for g in range(channel * groups, (channel + 1) * groups):
-                state.group[g, f] = max(state.group[g, f], until)
+    for r in range(tables.first[command], tables.first[command + 1]):
+        scope = tables.row[r, T_SCOPE]
+        if scope == BANK:
+            push(state.bank, bank, tables, r, tick)
+        elif scope == GROUP:
+            push(state.group, group, tables, r, tick)
+        elif scope == NODE:
+            push(state.node, state.bank[bank, B_NODE + tables.row[r, T_LEVEL]], tables, r, tick)
+        elif scope == SIBLING_NODES:
+            own = state.bank[bank, B_NODE + tables.row[r, T_LEVEL]]
+            low = own - tables.sibling[r, bank - base]
+            for n in range(low, low + tables.row[r, T_SIBLINGS]):
+                if n != own:
+                    push(state.node, n, tables, r, tick)
         elif scope == GROUP_WINDOW:
             ring = tables.row[r, T_RING]
             at = state.group[group, G_HISTORY_AT + ring]
@@ -112,17 +98,11 @@ def push_rows(
                 state.group[group, G_HISTORY_AT + ring] = at
             # The place to be written next holds the oldest issue of the window.
             oldest = state.group[group, G_HISTORY + WINDOW * ring + at]
-            until = oldest + tables.row[r, T_LATENCY]
-            state.group[group, f] = max(state.group[group, f], until)
-        elif scope == SIBLING_GROUPS:
-            for g in range(channel * groups, (channel + 1) * groups):
-                if g != group:
-                    state.group[g, f] = max(state.group[g, f], until)
+            push(state.group, group, tables, r, oldest)
         else:
-            for b in range(base + tables.node[r, local, 2], base + tables.node[r, local, 0]):
-                state.bank[f, b] = max(state.bank[f, b], until)
-            for b in range(base + tables.node[r, local, 1], base + tables.node[r, local, 3]):
-                state.bank[f, b] = max(state.bank[f, b], until)
+            for g in range(channel * groups, (channel + 1) * groups):
+                if scope == CHANNEL or g != group:
+                    push(state.group, g, tables, r, tick)
 
 
 @inner

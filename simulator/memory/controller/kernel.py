@@ -34,7 +34,9 @@ from simulator.memory.controller.layout import (
     C_READS,
     C_TICK,
     C_WAKE,
+    C_WAKE_ACTIVATE,
     C_WAKE_COLUMN,
+    C_WAKE_PRECHARGE,
     C_WRITES,
     COUNTER_COLUMNS,
     MACRO,
@@ -60,9 +62,17 @@ from simulator.memory.controller.layout import (
 )
 from simulator.memory.controller.lockstep import begin, has_place, lockstep_tick
 from simulator.memory.controller.queues import accept, waits_to_write
-from simulator.memory.controller.scheduler import visit
+from simulator.memory.controller.scheduler import play
 
 Kernel = Callable[..., None]
+
+
+@merged
+def next_wake(state: State, channel: int) -> int:
+    """A tick before which nothing happens unless a request arrives."""
+    wake = min(state.channel[channel, C_WAKE], state.channel[channel, C_WAKE_COLUMN])
+    wake = min(wake, state.channel[channel, C_WAKE_ACTIVATE])
+    return min(wake, state.channel[channel, C_WAKE_PRECHARGE])
 
 
 @merged
@@ -235,8 +245,7 @@ def kernel(fixed: Sizes | None = None) -> Kernel:
                 # Nothing happens before the earliest tick at which anything can.
                 wake = NONE
                 for channel in range(first, last):
-                    wake = min(wake, state.channel[channel, C_WAKE])
-                    wake = min(wake, state.channel[channel, C_WAKE_COLUMN])
+                    wake = min(wake, next_wake(state, channel))
                 if sizes.ordered:
                     if number < count and blocked == 0:
                         ready = requests.earliest[number] if timed else tick
@@ -288,14 +297,12 @@ def kernel(fixed: Sizes | None = None) -> Kernel:
             for channel in range(first, last):
                 if state.channel[channel, C_MACROS] > 0:
                     lockstep_tick(sizes, settings, tables, state, requests, channel, tick)
-                elif poll or tick >= min(
-                    state.channel[channel, C_WAKE], state.channel[channel, C_WAKE_COLUMN]
-                ):
+                elif poll or tick >= next_wake(state, channel):
                     end, floor = tick + 1, wide(0)
                     if not sizes.ordered:
                         end = min(until, max(when, tick)) + 1
                         floor = least_queued(sizes, settings, state, requests, channel)
-                    tick = visit(
+                    tick = play(
                         *(sizes, settings, tables, state, requests),
                         *(channel, tick, end, floor, poll),
                     )
@@ -326,17 +333,19 @@ class _ByAddress(WrapperAddressProtocol):
     def __call__(self, *arguments: Any) -> None:
         run_any(*arguments)
 
+    @cache  # noqa: B019 - there is one instance
     def signature(self) -> Any:
         sizes = Sizes(*([0] * len(Sizes._fields)))
         table = np.zeros((1, 1), np.int64)
-        tables = Tables(table, table, table, table[None], table[None])
-        state = State(table, table, table, table, table, table[0], table, table[0])
+        tables = Tables(table[0], table, table, table, table, table[None])
+        state = State(table, table, table, table, table, table, table[0], table, table[0])
         one, two = np.zeros(1, np.int64), np.zeros(1, np.int32)
         requests = Requests(two, two, np.zeros(1, np.uint8), two, one, one, one, one, two, two)
         typeof: Any = numba.typeof
         values = (sizes, Settings(*([0] * len(Settings._fields))), tables, state, requests)
         return types.void(*(typeof(v) for v in values), *[types.int64] * 3, types.boolean)
 
+    @cache  # noqa: B019
     def __wrapper_address__(self) -> int:
         result = run_any.get_compile_result(self.signature())  # type: ignore[attr-defined]
         return int(result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name))

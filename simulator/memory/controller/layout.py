@@ -1,7 +1,9 @@
 """State of a DRAM controller: plain integer arrays, for one or many channels.
 
 Banks and groups are numbered through all channels; every channel's share is a
-contiguous range, and every node of the hierarchy is one inside it.  A queued request is
+contiguous range, and every node of the hierarchy is one inside it.  The earliest tick of a
+command to a bank is the latest that the bank, the *nodes* above it (bank group, stack id)
+and its group say; a group's part is called its *gate*.  A queued request is
 an *entry*: a run of accesses in one row of one bank.  It is known by a *key*, its place in
 the channel's order of arrival and, in the low bits, the slot where it is kept, so that
 comparing keys compares ages.  A queue is one doubly linked list a bank and kind, oldest
@@ -9,7 +11,8 @@ first.
 
 All requests of a bank that need the same command become ready together, so only the
 oldest of them can win: per bank and queue there is at most one *column*, one *activate*
-and one *precharge* candidate, and a decision is a minimum over a few dense arrays.
+and one *precharge* candidate.  Every group lists the banks with one by age, so that a
+decision is the first ready bank of a list.
 """
 
 from __future__ import annotations
@@ -57,12 +60,14 @@ ENDING = -2
 FREQUENT = 5
 """Commands whose earliest time is kept up to date at each issue: the first five. That of
 all others is looked up from the last issues."""
+READY = 8
+"""Places for these times: a multiple of what a processor compares at once."""
 
 COLUMN, ACTIVATE, PRECHARGE = range(3)
 """Classes of candidates."""
 
-# How far a rule that is neither of one bank nor of one group reaches.
-CHANNEL, SIBLING_GROUPS, NODE, SIBLING_NODES, GROUP_WINDOW = range(5)
+# How far a rule reaches.
+BANK, NODE, SIBLING_NODES, GROUP, CHANNEL, SIBLING_GROUPS, GROUP_WINDOW = range(7)
 
 # Schedulers, row policies, refresh modes.
 FR_FCFS, ROW_HIT_FIRST, FCFS = range(3)
@@ -74,8 +79,8 @@ READ, WRITE, MACRO, BUFFER = range(4)
 """MACRO: lockstep columns of one row in all banks of a group; BUFFER: accesses on the data
 bus without a bank."""
 
-# Rows of ``State.bank``; the first five are the earliest ticks of the frequent commands.
-B_CANDIDATE = FREQUENT
+# Columns of ``State.bank``; the first are the earliest ticks of the frequent commands.
+B_CANDIDATE = READY
 """(queue, class): key or NONE; the read queue is 0, the write queue 1."""
 B_HEAD = B_CANDIDATE + 6
 """(queue): oldest request, or -1."""
@@ -87,33 +92,36 @@ its own access and must not close."""
     B_ROW,
     B_ACTIVE,
     B_ACTIVE_KEY,
+    B_ACTIVE_COMMAND,
     B_USED,
     B_REFRESHED,
     B_GROUP,
+    B_NODE,
+    B_NODE_HIGH,
     N_BANK_ACTIVATES,
     N_BANK_READS,
     N_BANK_WRITES,
     N_BANK_CONFLICTS,
-    BANK_ROWS,
-) = range(B_OTHER + 2, B_OTHER + 13)
-"""ACTIVE: request that opened the row and waits for its access; USED: last access;
-REFRESHED: in the present round of per-bank refreshes; GROUP: where it belongs."""
+    BANK_COLUMNS,
+) = range(B_OTHER + 2, B_OTHER + 16)
+"""ACTIVE: request that opened the row and waits for its access, RD or WR; USED: last access;
+REFRESHED: in the present round of per-bank refreshes; GROUP, NODE, NODE_HIGH: where it belongs."""
 
-# Columns of ``State.group``; the first five gate the frequent commands.
+# Columns of ``State.group``; the first gate the frequent commands.
 WINDOW, RINGS = 8, 2
 """Longest constraint window; commands that have one."""
-G_LAST = FREQUENT
+G_LAST = READY
 """(command): tick of the last issue."""
 G_CANDIDATES = G_LAST + COMMAND_KINDS
 """(queue, class): how many there are."""
-G_SOON = G_CANDIDATES + 6
-"""(class): scratch; no scanned candidate is ready before."""
-G_HISTORY = G_SOON + 3
+G_HISTORY = G_CANDIDATES + 6
 """(ring, place): last issue ticks of windowed commands."""
 G_HISTORY_AT = G_HISTORY + RINGS * WINDOW
 G_OWED = G_HISTORY_AT + RINGS
 """Per-bank refreshes due."""
-G_TARGET = G_OWED + 1
+G_PICK = G_OWED + 1
+"""Bank without requests to refresh next, or -1."""
+G_TARGET = G_PICK + 1
 """Bank reserved for an urgent refresh, or -1."""
 G_OPEN = G_TARGET + 1
 """Banks with an open row."""
@@ -127,9 +135,9 @@ G_MACRO_END = G_MACRO + 1
 LISTED = 128
 """Most banks a group may have."""
 G_LIST = G_MACRO_END + 1
-"""(queue, place): banks with a column candidate, the oldest first; as many as
-G_CANDIDATES says."""
-GROUP_COLUMNS = G_LIST + 2 * LISTED
+"""(queue, class, place): banks with a candidate, the oldest first; as many as G_CANDIDATES
+says."""
+GROUP_COLUMNS = G_LIST + 6 * LISTED
 
 # Columns of ``State.channel``.
 (
@@ -141,6 +149,9 @@ GROUP_COLUMNS = G_LIST + 2 * LISTED
     C_NEXT_REFRESH,
     C_WAKE,
     C_WAKE_COLUMN,
+    C_WAKE_ACTIVATE,
+    C_WAKE_PRECHARGE,
+    C_WAKE_ACTIVE,
     C_ACTIVE,
     C_PROMOTIONS,
     C_OPENING,
@@ -168,8 +179,10 @@ GROUP_COLUMNS = G_LIST + 2 * LISTED
     N_OPENED,
     N_MACROS,
     N_COMMAND,
-) = range(35)
-"""WAKE_COLUMN: no column command of a queue can issue before; WAKE: nothing else can.
+) = range(38)
+"""WAKE_COLUMN: no column command can issue before; WAKE_ACTIVATE, WAKE_PRECHARGE: none of a
+queued request; WAKE_ACTIVE: no column command of a request that opened its row, which
+WAKE_COLUMN considers; WAKE: nothing else can.
 READS, WRITES: accesses queued; FREE: first free slot; MACROS: lockstep requests at work;
 N_OPENED: rows opened, one a bank."""
 COUNTERS = N_HIT
@@ -273,30 +286,38 @@ class Settings(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Constraints in ticks; 0 constrains nothing."""
+    """Constraints in ticks; LONG_AGO constrains nothing."""
 
-    dense: np.ndarray
-    """(command, frequent command of the same bank, then of the same group)."""
     first: np.ndarray
-    """([0, 1], command + 1): where its rows in ``row`` begin; those up to the second are to
-    the same command."""
+    """(command + 1): where its rows in ``row`` begin."""
     row: np.ndarray
     """(row, T_*)."""
+    latency: np.ndarray
+    """(row, frequent command)."""
+    sibling: np.ndarray
+    """(row, bank of a channel): which of the siblings below one parent its node is."""
     node: np.ndarray
-    """(row, bank of a channel, [low, high, low of the parent, high of the parent])."""
+    """(bank of a channel, level): number of its node in the channel; the last is one that no
+    rule reaches."""
     rare: np.ndarray
-    """(command that is not frequent, [same group, same channel], command)."""
+    """(command that is not frequent, [same group, same channel], command); 0 constrains
+    nothing."""
 
 
-T_SCOPE, T_FOLLOWING, T_LATENCY, T_RING, T_WINDOW, T_RECORDS, TABLE_COLUMNS = range(7)
-"""RING: which history a window row uses; RECORDS: whether it is the one that writes it."""
+T_SCOPE, T_LEVEL, T_SIBLINGS, T_RING, T_WINDOW, T_RECORDS, TABLE_COLUMNS = range(7)
+"""LEVEL: 0 or 1, nodes of which level; SIBLINGS: how many of them a parent has; RING: which
+history a window row uses; RECORDS: whether it is the one that writes it."""
+LEVELS = 2
+"""Levels between a group and a bank, at most."""
 
 
 class State(NamedTuple):
     """What changes; one allocation serves all channels."""
 
     bank: np.ndarray
-    """(B_*, bank)."""
+    """(bank, B_*)."""
+    node: np.ndarray
+    """(node, frequent command): earliest ticks."""
     group: np.ndarray
     """(group, G_*)."""
     channel: np.ndarray
@@ -320,10 +341,11 @@ class Requests(NamedTuple):
     kind: np.ndarray
     accesses: np.ndarray
     line: np.ndarray
-    """Address in units of one access, or -1 where nothing is forwarded."""
+    """Address in units of one access; empty where nothing is forwarded."""
     earliest: np.ndarray
     """Tick from which it may be accepted."""
     arrive: np.ndarray
+    """Tick it was accepted; empty if nobody asks."""
     depart: np.ndarray
     """Tick the last data is complete (reads) or the command issued (writes); -1 before."""
     following: np.ndarray
@@ -345,12 +367,13 @@ def slots_of(sizes: Sizes) -> int:
 
 def make_state(
     sizes: Sizes,
+    node: np.ndarray,
     channels: int,
     first_refresh: int = NONE,
     log_entries: int = 0,
     done_entries: int = 0,
 ) -> State:
-    """All banks closed, nothing queued, tick 0."""
+    """All banks closed, nothing queued, tick 0. ``node`` is that of the tables."""
     if sizes.group_banks > LISTED:
         raise HardwareError(
             f"{sizes.group_banks} banks that refresh together",
@@ -358,22 +381,25 @@ def make_state(
             remedy=f"choose ranks, bank_groups and banks_per_group for {LISTED} at most",
         )
     per_channel = sizes.groups * sizes.group_banks
-    bank = np.zeros((BANK_ROWS, channels * per_channel), np.int64)
-    bank[B_CANDIDATE:B_HEAD] = NONE
-    bank[B_HEAD:B_OTHER] = -1
-    bank[B_OTHER:B_ROW] = NONE
-    bank[B_ROW], bank[B_ACTIVE], bank[B_USED] = CLOSED, -1, LONG_AGO
-    bank[B_GROUP] = np.arange(channels * per_channel) // sizes.group_banks
+    bank = np.zeros((channels * per_channel, BANK_COLUMNS), np.int64)
+    bank[:, B_CANDIDATE:B_HEAD] = NONE
+    bank[:, B_HEAD:B_OTHER] = -1
+    bank[:, B_OTHER:B_ROW] = NONE
+    bank[:, B_ROW], bank[:, B_ACTIVE], bank[:, B_USED] = CLOSED, -1, LONG_AGO
+    bank[:, B_GROUP] = np.arange(channels * per_channel) // sizes.group_banks
+    nodes = int(node.max()) + 1
+    first = np.arange(channels)[:, None, None] * nodes
+    bank[:, B_NODE : B_NODE + LEVELS] = (first + node).reshape(-1, LEVELS)
     group = np.zeros((channels * sizes.groups, GROUP_COLUMNS), np.int64)
     group[:, G_LAST:G_CANDIDATES] = LONG_AGO
     group[:, G_HISTORY:G_HISTORY_AT] = LONG_AGO
-    group[:, [G_TARGET, G_MACRO]] = -1
+    group[:, [G_PICK, G_TARGET, G_MACRO]] = -1
     channel = np.zeros((channels, C_ACTIVE_LIST + per_channel), np.int64)
     channel[:, C_NEXT_REFRESH] = first_refresh
     channel[:, [C_OPENING, C_SYNC_KEY]] = -1
     channel[:, C_FIFO_HEAD : C_FIFO_TAIL_WRITE + 1] = -1
     channel[:, C_WAKE] = 1
-    channel[:, C_WAKE_COLUMN] = NONE
+    channel[:, C_WAKE_COLUMN : C_WAKE_PRECHARGE + 1] = NONE
     slots = slots_of(sizes)
     if channels * slots > SLOT_MASK:
         raise HardwareError(
@@ -391,6 +417,7 @@ def make_state(
     run[R_LAST_ACCEPT] = -1
     return State(
         bank=bank,
+        node=np.zeros((channels * nodes, READY), np.int64),
         group=group,
         channel=channel,
         accepted=np.zeros((channels, COUNTER_COLUMNS), np.int64),

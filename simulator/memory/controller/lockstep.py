@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from simulator.compiled import inner, merged
 from simulator.memory.controller.columns import finish, note
-from simulator.memory.controller.constraints import constrain, rare_ready
+from simulator.memory.controller.constraints import constrain, rare_ready, ready_at
 from simulator.memory.controller.layout import (
     ACT,
     ACTAB,
@@ -78,7 +78,7 @@ from simulator.memory.controller.upkeep import (
 @merged
 def has_place(sizes: Sizes, state: State, requests: Requests, owner: int) -> bool:
     """Whether the group of a lockstep request is free for it."""
-    return state.group[requests.bank[owner] // sizes.group_banks, G_MACRO] < 0
+    return state.group[requests.bank[owner] // sizes.group_banks, G_MACRO] == -1
 
 
 @merged
@@ -91,9 +91,9 @@ def begin(
     group = entry[E_BANK] // sizes.group_banks
     entry[E_GROUP] = group
     entry[E_BANK] = group * sizes.group_banks
-    requests.arrive[owner] = tick - 1
-    if state.group[group, G_MACRO] != ENDING:
-        state.channel[channel, C_MACROS] += 1
+    if len(requests.arrive) > 0:
+        requests.arrive[owner] = tick - 1
+    state.channel[channel, C_MACROS] += 1
     state.group[group, G_MACRO] = key
 
 
@@ -134,7 +134,7 @@ def next_command(
     entry = state.entry[slot_of(state.group[group, G_MACRO])]
     first = group * group_banks
     if entry[E_QUEUE] == BUFFER:
-        ready = rare_ready(tables, state, groups, channel, group, BUF)
+        ready = rare_ready(tables, state, groups, channel, group, wide(BUF))
         return (
             BUF,
             first,
@@ -142,12 +142,12 @@ def next_command(
         )
     row, fitting, closed = entry[E_ROW], 0, 0
     for b in range(first, first + group_banks):
-        if state.bank[B_ROW, b] == RESERVED:
+        if state.bank[b, B_ROW] == RESERVED:
             return -1, first, NONE
-        fitting += int(state.bank[B_ROW, b] == row)
-        closed += int(state.bank[B_ROW, b] == CLOSED)
+        fitting += int(state.bank[b, B_ROW] == row)
+        closed += int(state.bank[b, B_ROW] == CLOSED)
     if fitting == group_banks:
-        ready = rare_ready(tables, state, groups, channel, group, MACAB)
+        ready = rare_ready(tables, state, groups, channel, group, wide(MACAB))
         return (
             MACAB,
             first,
@@ -158,18 +158,18 @@ def next_command(
     for start in range(first, first + group_banks, span):
         open_here = 0
         for b in range(start, start + span):
-            open_here += int(state.bank[B_ROW, b] == row)
+            open_here += int(state.bank[b, B_ROW] == row)
         other = other or 0 < open_here < span
     if other:
-        return PREAB, first, rare_ready(tables, state, groups, channel, group, PREAB)
+        return PREAB, first, rare_ready(tables, state, groups, channel, group, wide(PREAB))
     command = ACT if span == 1 else ACTAB if span == group_banks else ACTBG
     best, when = -1, NONE
     for start in range(first, first + group_banks, span):
-        if state.bank[B_ROW, start] == row:
+        if state.bank[start, B_ROW] == row:
             continue
         ready = state.group[group, ACT] if span == 1 else wide(0)
         for b in range(start, start + span):
-            ready = max(ready, state.bank[ACT, b])
+            ready = max(ready, ready_at(state, b, ACT))
         if ready < when:
             best, when = start, ready
     if span > 1:
@@ -211,10 +211,10 @@ def lockstep_tick(
         if owed > 0:
             c, b, ready = refresh_front(tables, state, groups, group_banks, mode, channel)
         else:
-            c, b, ready = upkeep(sizes, settings, state, channel, tick, True)
+            c, b, ready = upkeep(sizes, settings, state, channel, tick, wide(1))
         if ready <= tick and row_bus and (rising or c in (PRE, PREAB)):
             row_bus = False
-            issue(sizes, settings, tables, state, requests, channel, c, b, -1, tick)
+            issue(sizes, settings, tables, state, requests, channel, c, b, wide(-1), tick)
             wake = tick + 1
         else:
             wake = min(wake, max(ready, tick + 1))
@@ -246,7 +246,8 @@ def lockstep_tick(
     if state.channel[channel, C_MACROS] == 0 or owed > 0:
         wake = tick + 1
     state.channel[channel, C_WAKE] = wake
-    state.channel[channel, C_WAKE_COLUMN] = NONE
+    for class_ in range(3):
+        state.channel[channel, C_WAKE_COLUMN + class_] = NONE
 
 
 @inner
@@ -299,7 +300,7 @@ def issue(
     elif command in (ACT, ACTBG, ACTAB):
         span = wide(1) if command == ACT else settings.macro_span
         for b in range(bank, bank + span):
-            state.bank[N_BANK_ACTIVATES, b] += 1
+            state.bank[b, N_BANK_ACTIVATES] += 1
             state.channel[channel, N_OPENED] += 1
             change_row(state, group, sizes.scheduler, b, row, tick)
     elif state.entry[slot_of(key), E_LEFT] == 0:

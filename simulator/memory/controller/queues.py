@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.compiled import inner, merged
+from simulator.memory.controller.constraints import ready_to
 from simulator.memory.controller.layout import (
     ACT,
     ACTIVATE,
@@ -11,6 +12,7 @@ from simulator.memory.controller.layout import (
     B_GROUP,
     B_HEAD,
     B_OTHER,
+    B_REFRESHED,
     B_ROW,
     B_TAIL,
     C_DRAINING,
@@ -40,6 +42,8 @@ from simulator.memory.controller.layout import (
     FILTER,
     G_CANDIDATES,
     G_LIST,
+    G_PICK,
+    G_TARGET,
     LISTED,
     NONE,
     PRE,
@@ -58,24 +62,30 @@ from simulator.memory.controller.layout import (
 
 
 @merged
-def relist(state: State, group: int, queue: int, bank: int, old: int, key: int) -> None:
-    """Keep the banks with column candidates in order of age when one changes from ``old``."""
-    row, base = B_CANDIDATE + 3 * queue + COLUMN, G_LIST + LISTED * queue
-    at = state.group[group, G_CANDIDATES + 3 * queue + COLUMN]
+def put(state: State, group: int, queue: int, kind: int, bank: int, key: int) -> None:
+    """Make ``key`` (or NONE) the candidate of a bank; the group's list stays in order of age."""
+    column = B_CANDIDATE + 3 * queue + kind
+    old = state.bank[bank, column]
+    if key == old:
+        return
+    base, number = G_LIST + LISTED * (3 * queue + kind), G_CANDIDATES + 3 * queue + kind
+    at = state.group[group, number]
+    state.group[group, number] += int(old == NONE) - int(key == NONE)
+    state.bank[bank, column] = key
     if old != NONE:
         last, at = at - 1, 0
         while state.group[group, base + at] != bank:
             at += 1
         while at < last:
             after = state.group[group, base + at + 1]
-            if state.bank[row, after] > key:
+            if state.bank[after, column] > key:
                 break
             state.group[group, base + at] = after
             at += 1
     if key != NONE:
         while at > 0:
             before = state.group[group, base + at - 1]
-            if state.bank[row, before] < key:
+            if state.bank[before, column] < key:
                 break
             state.group[group, base + at] = before
             at -= 1
@@ -83,24 +93,14 @@ def relist(state: State, group: int, queue: int, bank: int, old: int, key: int) 
 
 
 @merged
-def put(state: State, group: int, queue: int, kind: int, bank: int, key: int) -> None:
-    """Make ``key`` (or NONE) the candidate of a bank."""
-    old = state.bank[B_CANDIDATE + 3 * queue + kind, bank]
-    if kind == COLUMN and key != old:
-        relist(state, group, queue, bank, old, key)
-    state.bank[B_CANDIDATE + 3 * queue + kind, bank] = key
-    state.group[group, G_CANDIDATES + 3 * queue + kind] += int(old == NONE) - int(key == NONE)
-
-
-@merged
 def put_precharge(state: State, group: int, scheduler: int, queue: int, bank: int) -> None:
     """The precharge candidate: hidden while the row's own access waits or hits come first."""
-    key = state.bank[B_OTHER + queue, bank]
+    key = state.bank[bank, B_OTHER + queue]
     if key != NONE:
-        if state.bank[B_ACTIVE, bank] >= 0:
+        if state.bank[bank, B_ACTIVE] >= 0:
             key = NONE
         elif scheduler == ROW_HIT_FIRST:
-            hit = state.bank[B_CANDIDATE + 3 * queue + COLUMN, bank]
+            hit = state.bank[bank, B_CANDIDATE + 3 * queue + COLUMN]
             if hit != NONE and (
                 state.entry[slot_of(hit), E_ARRIVE] <= state.entry[slot_of(key), E_ARRIVE]
             ):
@@ -125,7 +125,7 @@ def enter(state: State, requests: Requests, channel: int, owner: int, tick: int)
     entry[E_TOUCHED] = 0
     entry[E_OWNER] = owner
     entry[E_ARRIVE] = tick
-    entry[E_LINE] = requests.line[owner]
+    entry[E_LINE] = requests.line[owner] if len(requests.line) > 0 else wide(-1)
     return key
 
 
@@ -144,17 +144,17 @@ def append(state: State, group: int, scheduler: int, queue: int, key: int) -> in
     entry = state.entry[slot_of(key)]
     bank = entry[E_BANK]
     entry[E_GROUP] = group
-    tail = state.bank[B_TAIL + queue, bank]
+    tail = state.bank[bank, B_TAIL + queue]
     entry[E_PRECEDING] = tail
     entry[E_FOLLOWING] = -1
     if tail < 0:
-        state.bank[B_HEAD + queue, bank] = key
+        state.bank[bank, B_HEAD + queue] = key
     else:
         state.entry[slot_of(tail), E_FOLLOWING] = key
-    state.bank[B_TAIL + queue, bank] = key
-    row = state.bank[B_ROW, bank]
+    state.bank[bank, B_TAIL + queue] = key
+    row = state.bank[bank, B_ROW]
     if row == entry[E_ROW]:
-        if state.bank[B_CANDIDATE + 3 * queue + COLUMN, bank] == NONE:
+        if state.bank[bank, B_CANDIDATE + 3 * queue + COLUMN] == NONE:
             put(state, group, queue, COLUMN, bank, key)
             if scheduler == ROW_HIT_FIRST:
                 put_precharge(state, group, scheduler, queue, bank)
@@ -163,11 +163,36 @@ def append(state: State, group: int, scheduler: int, queue: int, key: int) -> in
         if tail < 0:
             put(state, group, queue, ACTIVATE, bank, key)
             return ACTIVATE
-    elif row != RESERVED and state.bank[B_OTHER + queue, bank] == NONE:
-        state.bank[B_OTHER + queue, bank] = key
+    elif row != RESERVED and state.bank[bank, B_OTHER + queue] == NONE:
+        state.bank[bank, B_OTHER + queue] = key
         put_precharge(state, group, scheduler, queue, bank)
         return PRECHARGE
     return -1
+
+
+@merged
+def is_refreshable(state: State, group: int, bank: int) -> bool:
+    """Whether a bank without requests waits for its refresh of the present round."""
+    return (
+        bank != state.group[group, G_TARGET]
+        and state.bank[bank, B_REFRESHED] == 0
+        and state.bank[bank, B_HEAD] < 0
+        and state.bank[bank, B_HEAD + 1] < 0
+        and state.bank[bank, B_ACTIVE] < 0
+        and state.bank[bank, B_ROW] != RESERVED
+    )
+
+
+@inner
+def pick(sizes: Sizes, state: State, group: int) -> int:
+    """Choose the bank without requests that a group refreshes next, or -1."""
+    first = group * sizes.group_banks
+    state.group[group, G_PICK] = -1
+    for b in range(first, first + sizes.group_banks):
+        if is_refreshable(state, group, b):
+            state.group[group, G_PICK] = b
+            break
+    return state.group[group, G_PICK]
 
 
 @merged
@@ -184,8 +209,9 @@ def accept(
     key = enter(state, requests, channel, owner, tick - 1)
     entry = state.entry[slot_of(key)]
     queue, bank = entry[E_QUEUE], entry[E_BANK]
-    group = state.bank[B_GROUP, bank]
-    requests.arrive[owner] = tick - 1
+    group = state.bank[bank, B_GROUP]
+    if len(requests.arrive) > 0:
+        requests.arrive[owner] = tick - 1
     state.channel[channel, C_READS + queue] += entry[E_LEFT]
     if queue == 1 and entry[E_LINE] >= 0:
         state.channel[channel, C_FILTER + (entry[E_LINE] & (FILTER - 1))] += 1
@@ -194,12 +220,14 @@ def accept(
     # While a blocking refresh is owed nothing queued is served.
     if kind >= 0 and draining == queue and state.channel[channel, C_REFRESH_OWED] == 0:
         f = RD + queue if kind == COLUMN else ACT if kind == ACTIVATE else PRE
-        ready = max(max(state.bank[f, bank], state.group[group, f]), tick)
+        ready = max(ready_to(state, bank, f), tick)
         if sizes.half_clock and kind == COLUMN:
             ready |= 1
-        wake = C_WAKE_COLUMN if kind == COLUMN and sizes.scheduler != FCFS else C_WAKE
+        wake = C_WAKE_COLUMN + kind if sizes.scheduler != FCFS else C_WAKE
         state.channel[channel, wake] = min(state.channel[channel, wake], ready)
     if draining != drains_next(state, channel, settings.drain_above, settings.drain_below):
+        state.channel[channel, C_WAKE] = tick
+    if state.group[group, G_PICK] == bank and pick(sizes, state, group) >= 0:
         state.channel[channel, C_WAKE] = tick
 
 
@@ -209,11 +237,11 @@ def remove(state: State, queue: int, key: int) -> None:
     entry = state.entry[slot_of(key)]
     bank, before, after = entry[E_BANK], entry[E_PRECEDING], entry[E_FOLLOWING]
     if before < 0:
-        state.bank[B_HEAD + queue, bank] = after
+        state.bank[bank, B_HEAD + queue] = after
     else:
         state.entry[slot_of(before), E_FOLLOWING] = after
     if after < 0:
-        state.bank[B_TAIL + queue, bank] = before
+        state.bank[bank, B_TAIL + queue] = before
     else:
         state.entry[slot_of(after), E_PRECEDING] = before
 
@@ -221,7 +249,7 @@ def remove(state: State, queue: int, key: int) -> None:
 @merged
 def next_hit(state: State, group: int, queue: int, bank: int, after: int) -> None:
     """The column candidate of a bank from ``after`` on; what was before it has left."""
-    row, at = state.bank[B_ROW, bank], after
+    row, at = state.bank[bank, B_ROW], after
     while at >= 0 and state.entry[slot_of(at), E_ROW] != row:
         at = state.entry[slot_of(at), E_FOLLOWING]
     put(state, group, queue, COLUMN, bank, at if at >= 0 else NONE)
@@ -230,7 +258,7 @@ def next_hit(state: State, group: int, queue: int, bank: int, after: int) -> Non
 @merged
 def rebuild(state: State, group: int, scheduler: int, queue: int, bank: int) -> None:
     """All candidates of a bank, after its row has changed."""
-    row, at = state.bank[B_ROW, bank], state.bank[B_HEAD + queue, bank]
+    row, at = state.bank[bank, B_ROW], state.bank[bank, B_HEAD + queue]
     column, activate, other = NONE, NONE, NONE
     if row == CLOSED:
         if at >= 0:
@@ -246,14 +274,14 @@ def rebuild(state: State, group: int, scheduler: int, queue: int, bank: int) -> 
             at = entry[E_FOLLOWING]
     put(state, group, queue, COLUMN, bank, column)
     put(state, group, queue, ACTIVATE, bank, activate)
-    state.bank[B_OTHER + queue, bank] = other
+    state.bank[bank, B_OTHER + queue] = other
     put_precharge(state, group, scheduler, queue, bank)
 
 
 @inner
 def set_row(state: State, group: int, scheduler: int, bank: int, row: int) -> None:
     """Change the row of a bank, with all candidates."""
-    state.bank[B_ROW, bank] = row
+    state.bank[bank, B_ROW] = row
     for queue in range(2):
         rebuild(state, group, scheduler, queue, bank)
 
@@ -266,20 +294,20 @@ def oldest_request(
     base = channel * groups * group_banks
     key, bank = NONE, wide(-1)
     for b in range(base, base + groups * group_banks):
-        head = state.bank[B_HEAD + queue, b]
+        head = state.bank[b, B_HEAD + queue]
         if head >= 0 and head < key:
             key, bank = head, b
-    if bank < 0 or state.bank[B_ROW, bank] == RESERVED:
+    if bank < 0 or state.bank[bank, B_ROW] == RESERVED:
         return -1, bank, NONE, NONE
-    if state.bank[B_ROW, bank] == CLOSED:
+    if state.bank[bank, B_ROW] == CLOSED:
         command = ACT
-    elif state.bank[B_ROW, bank] == state.entry[slot_of(key), E_ROW]:
+    elif state.bank[bank, B_ROW] == state.entry[slot_of(key), E_ROW]:
         command = RD + queue
     else:
         command = PRE
-        if state.bank[B_ACTIVE, bank] >= 0:
+        if state.bank[bank, B_ACTIVE] >= 0:
             return -1, bank, NONE, NONE
-    ready = max(state.bank[command, bank], state.group[bank // group_banks, command])
+    ready = ready_to(state, bank, command)
     return command, bank, key, ready
 
 
@@ -289,7 +317,7 @@ def waits_to_write(state: State, requests: Requests, channel: int, owner: int) -
     line = requests.line[owner]
     if line < 0 or state.channel[channel, C_FILTER + (line & (FILTER - 1))] == 0:
         return False
-    at = state.bank[B_HEAD + 1, requests.bank[owner]]
+    at = state.bank[requests.bank[owner], B_HEAD + 1]
     while at >= 0:
         entry = state.entry[slot_of(at)]
         if entry[E_LINE] == line:

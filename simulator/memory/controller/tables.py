@@ -1,8 +1,8 @@
 """From a device's rules to the arrays the compiled controller walks.
 
-Rules implied by a stricter one that reaches at least as far are dropped.  Rules of one
-bank or one group become dense rows; the few others (bank groups, stack ids, siblings,
-the channel, windows) become a short list a command.
+Rules implied by a stricter one that reaches at least as far are dropped.  Those of a command
+that reach equally far (a bank, a bank group, siblings, ...) become one row, which holds the
+latency to each frequent command.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ def siblings(device: Device, level: str) -> int:
 def build_tables(device: Device, commands: Iterable[str]) -> Tables:
     """Tables for a controller that issues ``commands`` only."""
     group_banks = device.banks // device.groups
-    dense = np.zeros((COMMAND_KINDS, 2 * FREQUENT), np.int64)
     rare = np.zeros((COMMAND_KINDS - FREQUENT, 2, COMMAND_KINDS), np.int64)
-    sparse: list[list[tuple[int, int, Rule]]] = [[] for _ in COMMANDS]
+    pushed: list[tuple[int, int, Rule]] = []
     for rule in effective(device, commands):
         one, two = _NUMBER[rule.preceding], _NUMBER[rule.following]
         reach = device.node_banks(rule.level)
@@ -64,58 +63,77 @@ def build_tables(device: Device, commands: Iterable[str]) -> Tables:
         if rule.window > 1:
             if not grouped or two >= FREQUENT:
                 raise _unsupported(device, rule)
-            sparse[one].append((layout.GROUP_WINDOW, two, rule))
+            scope = layout.GROUP_WINDOW
         elif rule.sibling:
             if two >= FREQUENT or wide:
                 raise _unsupported(device, rule)
-            kind = layout.SIBLING_GROUPS if grouped else layout.SIBLING_NODES
-            sparse[one].append((kind, two, rule))
+            scope = layout.SIBLING_GROUPS if grouped else layout.SIBLING_NODES
         elif rule.following in WHOLE_GROUP:
             place = two - FREQUENT, int(wide), one
             rare[place] = max(rare[place], rule.latency)
+            continue
         elif two >= FREQUENT:
             continue  # ACT2 and CAS follow by their own rules.
-        elif wide:
-            sparse[one].append((layout.CHANNEL, two, rule))
         elif grouped:
-            dense[one, FREQUENT + two] = max(dense[one, FREQUENT + two], rule.latency)
-        elif reach == 1:
-            dense[one, two] = max(dense[one, two], rule.latency)
+            scope = layout.GROUP
+        elif wide:
+            scope = layout.CHANNEL
         else:
-            sparse[one].append((layout.NODE, two, rule))
-    return _pack(device, sparse, dense, rare)
-
-
-def _pack(
-    device: Device,
-    sparse: list[list[tuple[int, int, Rule]]],
-    dense: np.ndarray,
-    rare: np.ndarray,
-) -> Tables:
-    # Rows from a command to itself come first.
-    sparse = [sorted(rows, key=lambda row: row[1] != one) for one, rows in enumerate(sparse)]
-    rows = [row for rows in sparse for row in rows]
-    first = np.zeros((2, len(sparse) + 1), np.int64)
-    first[0] = np.cumsum([0, *(len(rows) for rows in sparse)])
-    own = [sum(row[1] == one for row in rows) for one, rows in enumerate(sparse)]
-    first[1, :-1] = first[0, :-1] + own
-    count = max(len(rows), 1)
-    table = np.zeros((count, layout.TABLE_COLUMNS), np.int64)
-    node = np.zeros((count, device.banks, 4), np.int64)
-    rings: dict[tuple[str, int], int] = {}
-    numbers = np.arange(device.banks)
-    for place, (scope, following, rule) in enumerate(rows):
-        key = (rule.preceding, rule.window)
-        records = rule.window > 1 and key not in rings
-        ring = rings.setdefault(key, len(rings)) if rule.window > 1 else 0
-        if ring >= layout.RINGS or rule.window > layout.WINDOW:
+            scope = layout.BANK if reach == 1 else layout.NODE
+        if scope in (layout.NODE, layout.SIBLING_NODES) and two == layout.PRE:
             raise _unsupported(device, rule)
-        table[place] = scope, following, rule.latency, ring, rule.window, records
-        inner = device.node_banks(rule.level)
-        for at, span in ((0, inner), (2, inner * siblings(device, rule.level))):
-            node[place, :, at] = numbers // span * span
-            node[place, :, at + 1] = node[place, :, at] + span
-    return Tables(dense, first, table, node, rare)
+        pushed.append((one, scope, rule))
+    return _pack(device, pushed, rare)
+
+
+def _pack(device: Device, pushed: list[tuple[int, int, Rule]], rare: np.ndarray) -> Tables:
+    """A row for all rules of a command that reach equally far."""
+    group_banks = device.banks // device.groups
+    alike: dict[tuple[int, int, str, int], list[Rule]] = {}
+    for one, scope, rule in sorted(pushed, key=lambda rule: rule[:2]):
+        level = rule.level if scope in (layout.NODE, layout.SIBLING_NODES) else ""
+        alike.setdefault((one, scope, level, rule.window), []).append(rule)
+    count = max(len(alike), 1)
+    table = np.zeros((count, layout.TABLE_COLUMNS), np.int64)
+    latency = np.full((count, layout.READY), layout.LONG_AGO)
+    sibling = np.zeros((count, device.banks), np.int64)
+    levels = [level for level, _ in device.sizes if 1 < device.node_banks(level) < group_banks]
+    if len(levels) > layout.LEVELS:
+        raise _unsupported(device, pushed[0][2])
+    rings: dict[tuple[int, int], int] = {}
+    numbers = np.arange(device.banks)
+    for place, ((one, scope, _, window), rules) in enumerate(alike.items()):
+        key = one, window
+        records = window > 1 and key not in rings
+        ring = rings.setdefault(key, len(rings)) if window > 1 else 0
+        if ring >= layout.RINGS or window > layout.WINDOW:
+            raise _unsupported(device, rules[0])
+        depth = 0
+        if scope in (layout.NODE, layout.SIBLING_NODES):
+            depth = levels.index(rules[0].level)
+            banks = device.node_banks(rules[0].level)
+            sibling[place] = numbers // banks % siblings(device, rules[0].level)
+        table[place] = scope, depth, siblings(device, rules[0].level), ring, window, records
+        for rule in rules:
+            two = _NUMBER[rule.following]
+            latency[place, two] = max(latency[place, two], rule.latency)
+    commands = [one for one, *_ in alike]
+    first = np.searchsorted(commands, np.arange(COMMAND_KINDS + 1))
+    return Tables(first, table, latency, sibling, _nodes(device, levels), rare)
+
+
+def _nodes(device: Device, levels: list[str]) -> np.ndarray:
+    """Nodes by bank of a channel and level, those of one level after those of another."""
+    numbers = np.arange(device.banks)
+    nodes = np.zeros((device.banks, layout.LEVELS), np.int64)
+    used = 0
+    for place in range(layout.LEVELS):
+        if place < len(levels):
+            nodes[:, place] = used + numbers // device.node_banks(levels[place])
+            used = int(nodes[-1, place]) + 1
+        else:
+            nodes[:, place] = used
+    return nodes
 
 
 def _unsupported(device: Device, rule: Rule) -> HardwareError:

@@ -12,12 +12,11 @@ go on.  Row policies: ``close`` precharges a row as soon as no queued request wa
 from __future__ import annotations
 
 from simulator.compiled import inner
-from simulator.memory.controller.constraints import rare_ready
+from simulator.memory.controller.constraints import rare_ready, ready_to
 from simulator.memory.controller.layout import (
     ALL_BANK,
     B_ACTIVE,
     B_CANDIDATE,
-    B_HEAD,
     B_REFRESHED,
     B_ROW,
     B_USED,
@@ -34,6 +33,7 @@ from simulator.memory.controller.layout import (
     CLOSED,
     COLUMN,
     G_OWED,
+    G_PICK,
     G_TARGET,
     NONE,
     OPEN,
@@ -50,7 +50,7 @@ from simulator.memory.controller.layout import (
     Tables,
     wide,
 )
-from simulator.memory.controller.queues import set_row
+from simulator.memory.controller.queues import pick, set_row
 
 
 @inner
@@ -73,16 +73,16 @@ def refresh_front(
         first = group * group_banks
         command = REFAB
         for b in range(first, first + group_banks):
-            if state.bank[B_ROW, b] != CLOSED:
+            if state.bank[b, B_ROW] != CLOSED:
                 command = PREAB
         if command == PREAB and active_in(state, channel, first, first + group_banks):
             return command, first, NONE
         return command, first, rare_ready(tables, state, groups, channel, group, command)
     bank = state.channel[channel, C_QUEUE + (front)]
-    command = REFPB if state.bank[B_ROW, bank] == CLOSED else PRE
+    command = REFPB if state.bank[bank, B_ROW] == CLOSED else PRE
     if command == PRE and active_in(state, channel, bank, bank + 1):
         return command, bank, NONE
-    ready = max(state.bank[command, bank], state.group[bank // group_banks, command])
+    ready = ready_to(state, bank, command)
     return command, bank, ready
 
 
@@ -97,6 +97,8 @@ def refresh_due(sizes: Sizes, settings: Settings, state: State, channel: int, ti
     if sizes.refresh == PER_BANK:
         for g in range(channel * groups, (channel + 1) * groups):
             state.group[g, G_OWED] += 1
+            if state.group[g, G_PICK] < 0:
+                pick(sizes, state, g)
         state.channel[channel, C_NEXT_REFRESH] += settings.refresh_bank_interval
         return
     # Blocking: one bank of each group, one group a tick, set by set.
@@ -133,12 +135,15 @@ def refresh_done(sizes: Sizes, state: State, channel: int, bank: int) -> None:
         group = bank // sizes.group_banks
         first = group * sizes.group_banks
         state.group[group, G_OWED] -= 1
-        state.bank[B_REFRESHED, bank] = 1
+        state.bank[bank, B_REFRESHED] = 1
         left = 0
         for b in range(first, first + sizes.group_banks):
-            left += int(state.bank[B_REFRESHED, b] == 0)
+            left += int(state.bank[b, B_REFRESHED] == 0)
         if left == 0:
-            state.bank[B_REFRESHED, first : first + sizes.group_banks] = 0
+            state.bank[first : first + sizes.group_banks, B_REFRESHED] = 0
+        state.group[group, G_PICK] = -1
+        if state.group[group, G_OWED] > 0:
+            pick(sizes, state, group)
         if state.group[group, G_TARGET] == bank:
             state.group[group, G_TARGET] = -1
             set_row(state, group, sizes.scheduler, bank, CLOSED)
@@ -165,7 +170,7 @@ def upkeep(
     state: State,
     channel: int,
     tick: int,
-    urgent: bool,
+    urgent: int,
 ) -> tuple[int, int, int]:
     """The precharge or per-bank refresh to issue next, its bank and earliest tick.
 
@@ -179,39 +184,36 @@ def upkeep(
             if state.group[g, G_TARGET] < 0 and state.group[g, G_OWED] > settings.refresh_slack:
                 b = choose_target(state, first, group_banks)
                 state.group[g, G_TARGET] = b
-                if state.bank[B_ROW, b] == CLOSED:
+                if state.group[g, G_PICK] == b:
+                    pick(sizes, state, g)
+                if state.bank[b, B_ROW] == CLOSED:
                     set_row(state, g, sizes.scheduler, b, RESERVED)
             b = state.group[g, G_TARGET]
-            if b >= 0 and state.bank[B_ACTIVE, b] < 0:
-                c = REFPB if state.bank[B_ROW, b] == RESERVED else PRE
-                ready = max(state.bank[c, b], state.group[g, c])
+            if b >= 0 and state.bank[b, B_ACTIVE] < 0:
+                c = REFPB if state.bank[b, B_ROW] == RESERVED else PRE
+                ready = ready_to(state, b, c)
                 if ready < soonest:
                     command, bank, soonest = c, b, ready
             continue
-        for b in range(first, first + group_banks):
-            if state.bank[B_ACTIVE, b] >= 0 or state.bank[B_ROW, b] == RESERVED:
-                continue
-            c, ready = -1, NONE
-            idle = state.bank[B_HEAD + 0, b] < 0 and state.bank[B_HEAD + 1, b] < 0
-            if (
-                sizes.refresh == PER_BANK
-                and state.group[g, G_OWED] > 0
-                and idle
-                and not state.bank[B_REFRESHED, b]
-            ):
-                c = REFPB if state.bank[B_ROW, b] == CLOSED else PRE
-                ready = max(state.bank[c, b], state.group[g, c])
-            elif (
-                sizes.row_policy != OPEN
-                and state.bank[B_ROW, b] != CLOSED
-                and state.bank[B_CANDIDATE + 3 * 0 + COLUMN, b] == NONE
-                and state.bank[B_CANDIDATE + 3 * 1 + COLUMN, b] == NONE
-            ):
-                c = PRE
-                ready = max(state.bank[c, b], state.group[g, c])
-                ready = max(ready, state.bank[B_USED, b] + settings.idle_close)
+        b = state.group[g, G_PICK]
+        if b >= 0:
+            c = REFPB if state.bank[b, B_ROW] == CLOSED else PRE
+            ready = ready_to(state, b, c)
             if ready < soonest:
                 command, bank, soonest = c, b, ready
+        if sizes.row_policy == OPEN:
+            continue
+        for b in range(first, first + group_banks):
+            if (
+                state.bank[b, B_ACTIVE] < 0
+                and state.bank[b, B_ROW] != RESERVED
+                and state.bank[b, B_ROW] != CLOSED
+                and state.bank[b, B_CANDIDATE + COLUMN] == NONE
+                and state.bank[b, B_CANDIDATE + 3 + COLUMN] == NONE
+            ):
+                ready = max(ready_to(state, b, PRE), state.bank[b, B_USED] + settings.idle_close)
+                if ready < soonest:
+                    command, bank, soonest = PRE, b, ready
     return command, bank, soonest
 
 
@@ -220,8 +222,8 @@ def choose_target(state: State, first: int, group_banks: int) -> int:
     """A bank that this round has not refreshed yet, one without a waiting access if any."""
     fallback = wide(-1)
     for b in range(first, first + group_banks):
-        if state.bank[B_REFRESHED, b] == 0:
-            if state.bank[B_ACTIVE, b] < 0:
+        if state.bank[b, B_REFRESHED] == 0:
+            if state.bank[b, B_ACTIVE] < 0:
                 return b
             fallback = wide(b)
     return fallback
