@@ -52,7 +52,8 @@ class Server:
     gap_fs: int
     memory: dict[Hashable, list[KernelRun]] = field(default_factory=dict)
     stale: bool = False
-    """The machine's cache lacks what reused kernels would have left there."""
+    """The machine's cache lacks what was not played, but reused or extrapolated, would have left
+    there."""
     history: list[tuple[Operand, bool]] = field(default_factory=list)
     _work: simpy.Event | None = None
     _active: dict[int, tuple[simpy.Event, list[Any]]] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Server:
             for kernel in self.kernels_of(job.work, self.address):
                 job.runs.append(self.runner.run(kernel, at))
                 at = self.device.now + self.gap_fs
+            self.stale = any(run.simulated_share < 1 for run in job.runs)
             _hold_to_bound(job)
             if job.key is not None:
                 self.memory[job.key] = job.runs

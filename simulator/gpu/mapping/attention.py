@@ -125,6 +125,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
             Loop(
                 Coordinate(3),
                 (Wait("empty"), *load_mask, Access(load_k, "keys"), Access(load_v, "values")),
+                alike=True,
             ),
         ),
         (
@@ -137,6 +138,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
                     Compute(pipe, first * products_qk),
                     Release("scores"),
                 ),
+                alike=True,
             ),
         ),
         (
@@ -149,6 +151,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
                     Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
                     Release("weights"),
                 ),
+                alike=True,
             ),
         ),
     ]
@@ -180,6 +183,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
                     Release("empty"),
                     Release("room"),
                 ),
+                alike=True,
             ),
             *stores,
         )
@@ -332,6 +336,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
                     Access(load_v, "full"),
                     *extras,
                 ),
+                alike=True,
             ),
         ),
         (
@@ -345,6 +350,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
                     Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
                     Release("empty"),
                 ),
+                alike=True,
             ),
             Access(store),
         ),

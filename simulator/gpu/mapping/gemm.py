@@ -208,7 +208,7 @@ def _kernel(
     pipe, units = matrix_units(spec, work, 2 * tile.m * tile.n * tile.k_bytes / widest)
     # The whole tile is multiplied, edges included: pipes work on full fragments.
     steps = Coordinate(3) if tile.split > 1 else launch.steps
-    products = Loop(steps, (Wait("full", 2), Compute(pipe, units), Release("empty")))
+    products = Loop(steps, (Wait("full", 2), Compute(pipe, units), Release("empty")), alike=True)
     last = (problem.n - 1) % tile.n + 1
     load_a = Pattern(
         "read",
@@ -248,8 +248,7 @@ def _kernel(
         copy: tuple[Step, ...] = (
             start(spec),
             Loop(
-                steps,
-                (Wait("empty"), Access(load_a, "full"), Access(load_b, "full")),
+                steps, (Wait("empty"), Access(load_a, "full"), Access(load_b, "full")), alike=True
             ),
         )
         added = () if tile.split > 1 else work.reads[2:]
