@@ -125,6 +125,8 @@ def _fail(message: str) -> int:
 
 def script() -> None:
     """Console entry point."""
+    # Nothing here needs a threaded BLAS, whose threads start by spinning.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Start-up makes many objects that stay; looking through them for garbage is a tenth of it.
     gc.set_threshold(200_000, 20, 20)
     sys.exit(main())
