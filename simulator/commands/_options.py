@@ -59,7 +59,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     from simulator.compiled import is_warm
 
     if not is_warm():
-        print("accsim: compiling the event core, once (about 20 s)", file=sys.stderr)
+        print("accsim: compiling the event core, once (about 40 s)", file=sys.stderr)
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
