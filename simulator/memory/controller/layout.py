@@ -27,8 +27,6 @@ from simulator.errors import HardwareError
 
 wide = cast(Callable[[Any], int], np.int64)
 """In compiled code: to 64 bits, so that a variable keeps one type."""
-unsigned = cast(Callable[[Any], int], np.uint64)
-"""In compiled code: an index that needs no test for negative values."""
 
 NONE = 1 << 61
 """A time that does not come; the key of no request."""
