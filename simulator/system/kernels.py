@@ -23,6 +23,8 @@ TIME_TOLERANCE = 0.02
 less than this share ..."""
 TRAFFIC_TOLERANCE = 0.05
 """... and their DRAM traffic by less than this share of the larger."""
+ERROR_LIMIT = 0.015
+"""Share of a kernel's time by which leaving work out may be wrong, as estimated."""
 LIKE_GROUPS = 4
 """So many groups in a row, against as many before them; single ones may alternate, when two
 generations of resident tasks take turns."""
@@ -155,9 +157,11 @@ class Runner:
             if spread is None:
                 continue
             if by_tasks:
-                repeats = self._skip_tasks(handle, group, marks)
-            else:
+                repeats = self._skip_tasks(handle, group, marks, spread)
+            elif spread <= ERROR_LIMIT:
                 repeats = device.skip_steps(handle, KEPT_STEPS) / steps
+            else:
+                continue
             if repeats > 0:
                 stretch = marks[-1].since(marks[-1 - 2 * LIKE_GROUPS])
                 repeats /= 2 * LIKE_GROUPS
@@ -172,14 +176,15 @@ class Runner:
             run.error_estimate = error / total.time
         return run
 
-    def _skip_tasks(self, handle: int, group: int, groups: list[_Mark]) -> int:
+    def _skip_tasks(self, handle: int, group: int, groups: list[_Mark], spread: float) -> int:
         """Leave out the groups that are neither played nor the tail; how many those are."""
         device, last = self.device, groups[-1]
         settled = last.read + last.written >= self.cache_bytes or len(groups) > 4 * LIKE_GROUPS
         row = device.kernel_row(handle)
         first = int(row[layout.J_NEXT])
         left = (int(row[layout.J_TASKS]) - first) // group - 1
-        if not settled or left < 1:
+        share = left * group / int(row[layout.J_TASKS])
+        if not settled or left < 1 or spread * share > ERROR_LIMIT:
             return 0
         device.skip(handle, first, first + left * group)
         device.stop_checks(handle)

@@ -76,8 +76,6 @@ def test_events_cost_the_same_energy_together(lab: SimpleNamespace) -> None:
     assert together.energy_j["static"] < apart.energy_j["static"]
 
 
-def test_sharing_hardly_depends_on_the_fidelity(lab: SimpleNamespace) -> None:
+def test_sharing_does_not_depend_on_the_fidelity(lab: SimpleNamespace) -> None:
     calls = [lab.copy(1024), lab.copy(1024, stream=1)]
-    fast, exact = (lab.run(calls, fidelity) for fidelity in ("fast", "exact"))
-    assert fast.latency_fs == pytest.approx(exact.latency_fs, rel=0.02)
-    assert lab.read_bytes(fast) == lab.read_bytes(exact)
+    assert lab.run(calls, "fast").latency_fs == lab.run(calls, "exact").latency_fs

@@ -60,12 +60,14 @@ def test_cache_counters_are_extrapolated(lab: SimpleNamespace) -> None:
         assert fast.counters[counter] == pytest.approx(exact.counters[counter], rel=CLOSE)
 
 
-def test_a_product_takes_as_long(lab: SimpleNamespace) -> None:
-    """With thousands of equal tiles and little to compute on each."""
+def test_waves_of_a_product_are_extrapolated(lab: SimpleNamespace) -> None:
+    """A weight-bound product with thousands of equal tiles."""
     calls = [lab.call("aten.mm.default", ((4096, 256), (256, 8192)), (4096, 8192))]
     fast, exact = (lab.run(calls, fidelity) for fidelity in ("fast", "exact"))
-    assert fast.latency_fs == pytest.approx(exact.latency_fs, rel=0.02)
-    assert lab.dram_bytes(fast) == pytest.approx(lab.dram_bytes(exact), rel=0.02)
+    kernel = fast.kernels[0]
+    assert kernel.duration_fs == pytest.approx(exact.kernels[0].duration_fs, rel=0.02)
+    share = abs(kernel.duration_fs / exact.kernels[0].duration_fs - 1)
+    assert share == 0 or kernel.simulated_share < 1
 
 
 def test_short_kernels_are_played_whole(lab: SimpleNamespace) -> None:
@@ -92,8 +94,8 @@ def test_reuse_asks_for_the_same_cache(lab: SimpleNamespace) -> None:
 
 
 @pytest.mark.slow
-def test_extrapolated_streams_stay_close(lab: SimpleNamespace) -> None:
+def test_extrapolated_streams_are_within_two_per_cent(lab: SimpleNamespace) -> None:
     """Although times of single groups scatter by 5 % and drift after the cache has filled."""
     for rows in (16384, 32768):
         fast, exact = (lab.run([lab.copy(rows, 8192)], f) for f in ("fast", "exact"))
-        assert fast.latency_fs == pytest.approx(exact.latency_fs, rel=CLOSE)
+        assert fast.latency_fs == pytest.approx(exact.latency_fs, rel=0.02)
