@@ -6,6 +6,8 @@ must be the same, and legal by the checker, which knows the constraint tables on
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pool_bench import MACRO, Bench, Request, model, traffic, units
 
 from simulator.errors import AccsimError
@@ -49,6 +51,22 @@ def test_runs_are_played_alike_however_time_passes(name, refresh, scheduler, gap
     played = alike(channel, requests, refresh != "none")
     moved = played.issued("RD") + played.issued("WR")
     assert moved == sum(request.accesses for request in requests)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(NAMES),
+    refresh=st.sampled_from(["none", "all_bank", "per_bank"]),
+    scheduler=st.sampled_from(["fr-fcfs", "row-hit-first", "fcfs"]),
+    queue=st.sampled_from([16, 32, 64]),
+    gap=st.integers(2, 90),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_traffic_is_played_alike(name, refresh, scheduler, queue, gap, seed):
+    if name.startswith("ddr4") and refresh == "per_bank":
+        refresh = "all_bank"
+    channel = model(name, refresh, scheduler, queue)
+    alike(channel, traffic(channel, seed, gap), refresh != "none")
 
 
 @pytest.mark.parametrize("span", ["bank", "group", "all"])

@@ -9,11 +9,13 @@ from simulator.memory.controller.layout import (
     B_ACTIVE_COMMAND,
     B_ACTIVE_KEY,
     B_CANDIDATE,
+    B_GROUP,
     B_USED,
     C_ACTIVE,
     C_ACTIVE_LIST,
     C_READS,
     C_SYNCED_UNTIL,
+    COLUMN,
     E_BANK,
     E_FOLLOWING,
     E_GROUP,
@@ -25,14 +27,18 @@ from simulator.memory.controller.layout import (
     G_LIST,
     G_OWED,
     G_PICK,
+    G_TARGET,
     LISTED,
     N_BANK_READS,
     N_HIT,
     NONE,
     OPEN,
     PER_BANK,
+    PRE,
+    PRECHARGE,
     R_DONE,
     R_LOGGED,
+    RD,
     ROW_HIT_FIRST,
     Requests,
     Settings,
@@ -250,3 +256,52 @@ def active_column(
     state.bank[bank, N_BANK_READS + queue] += 1
     if sizes.split_activate:
         keep_data_clock(settings, state, channel, queue, tick)
+
+
+@merged
+def oldest_column(
+    sizes: Sizes, state: State, channel: int, queue: int, tick: int
+) -> tuple[int, int, int]:
+    """Key and bank of the oldest queued access whose column may issue at ``tick``, or NONE and
+    -1, and before when no other may."""
+    command, kind = RD + queue, 3 * queue + COLUMN
+    base = G_LIST + LISTED * kind
+    key, bank, when = NONE, wide(-1), NONE
+    for g in range(channel * sizes.groups, (channel + 1) * sizes.groups):
+        count = state.group[g, G_CANDIDATES + kind]
+        if state.group[g, command] > tick:
+            if count > 0:
+                when = min(when, state.group[g, command])
+            continue
+        for i in range(count):
+            b = state.group[g, base + i]
+            ready = ready_at(state, b, command)
+            if ready <= tick:
+                if state.bank[b, B_CANDIDATE + kind] < key:
+                    key, bank = state.bank[b, B_CANDIDATE + kind], b
+                break
+            when = min(when, ready)
+    return key, bank, when
+
+
+@merged
+def freed(
+    sizes: Sizes,
+    state: State,
+    channel: int,
+    queue: int,
+    bank: int,
+    tick: int,
+    next_pre: int,
+    wake: int,
+) -> tuple[int, int]:
+    """``next_pre`` and ``wake`` after a bank has served a request at ``tick``: its row may be
+    closed now, or the bank be refreshed."""
+    if state.bank[bank, B_CANDIDATE + 3 * queue + PRECHARGE] != NONE:
+        next_pre = min(next_pre, max(ready_to(state, bank, PRE), tick + 1))
+    if state.group[state.bank[bank, B_GROUP], G_TARGET] == bank or (
+        state.bank[bank, B_CANDIDATE + 3 * queue + COLUMN] == NONE
+        and has_upkeep(sizes, state, channel)
+    ):
+        wake = tick + 1
+    return next_pre, wake

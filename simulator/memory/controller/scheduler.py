@@ -19,11 +19,13 @@ from simulator.memory.controller.columns import (
     active_column,
     first_active,
     first_ready,
+    freed,
     gate,
     has_upkeep,
     leave_queue,
     note,
     odd,
+    oldest_column,
     queued_column,
     soonest,
 )
@@ -35,7 +37,6 @@ from simulator.memory.controller.layout import (
     B_ACTIVE,
     B_ACTIVE_COMMAND,
     B_ACTIVE_KEY,
-    B_CANDIDATE,
     B_GROUP,
     B_ROW,
     C_ACTIVE,
@@ -66,12 +67,9 @@ from simulator.memory.controller.layout import (
     E_ROW,
     E_TOUCHED,
     FCFS,
-    G_CANDIDATES,
-    G_LIST,
     G_OPEN,
     G_OPEN_SINCE,
     G_TARGET,
-    LISTED,
     N_BANK_ACTIVATES,
     N_BANK_CONFLICTS,
     N_COMMAND,
@@ -177,7 +175,7 @@ def play(
 ) -> int:
     """Run a channel at ``tick``, and at later ones before ``end`` at which something can happen,
     while more than ``floor`` accesses of the queue in use are left; ``poll`` leaves out the
-    short ways. Notes in ``C_WAKE`` and ``C_WAKE_COLUMN`` when the channel must run again, and
+    short ways. Notes in ``C_WAKE`` to ``C_WAKE_ACTIVE`` when the channel must run again, and
     returns the last tick played.
     """
     groups, group_banks = sizes.groups, sizes.group_banks
@@ -189,8 +187,6 @@ def play(
     next_pre = state.channel[channel, C_WAKE_PRECHARGE]
     next_active = state.channel[channel, C_WAKE_ACTIVE]
     in_use = state.channel[channel, C_DRAINING]
-    first, column = G_LIST + LISTED * 3 * in_use, B_CANDIDATE + 3 * in_use
-    number = G_CANDIDATES + 3 * in_use
     while True:
         state.channel[channel, N_VISITS] += 1
         # Before ``limit`` only columns can issue.
@@ -206,20 +202,7 @@ def play(
                 bank, next_active = first_active(state, channel, at)
             from_active = bank >= 0
             if not from_active:
-                for g in range(first_group, first_group + groups):
-                    open_from = state.group[g, RD + in_use]
-                    if open_from > at:
-                        if state.group[g, number] > 0:
-                            when = min(when, open_from)
-                        continue
-                    for i in range(state.group[g, number]):
-                        b = state.group[g, first + i]
-                        ready = ready_at(state, b, RD + in_use)
-                        if ready <= at:
-                            if state.bank[b, column] < key:
-                                key, bank = state.bank[b, column], b
-                            break
-                        when = min(when, ready)
+                key, bank, when = oldest_column(sizes, state, channel, in_use, at)
             if bank < 0:
                 at = max(min(when, next_active), at + 1)
                 at = odd(at) if half else at
@@ -237,13 +220,7 @@ def play(
                 served = queued_column(sizes, settings, state, requests, channel, in_use, key, at)
             at = odd(at + 1) if half else at + 1
             if served:
-                # The row may be closed now, or the bank be refreshed.
-                if state.bank[bank, column + PRECHARGE] != NONE:
-                    next_pre = min(next_pre, max(ready_to(state, bank, PRE), tick + 1))
-                if state.group[group, G_TARGET] == bank or (
-                    state.bank[bank, column] == NONE and has_upkeep(sizes, state, channel)
-                ):
-                    wake = tick + 1
+                next_pre, wake = freed(sizes, state, channel, in_use, bank, tick, next_pre, wake)
                 limit = min(limit, min(wake, next_pre))
             full = state.channel[channel, C_READS + in_use] > floor
             flipped = in_use != drains_next(
@@ -317,14 +294,14 @@ def play(
                 queue = drains_next(state, channel, settings.drain_above, settings.drain_below)
                 state.channel[channel, C_DRAINING] = queue
                 if scheduler == FCFS:
-                    f, b, first, ready = oldest_request(state, groups, group_banks, channel, queue)
+                    f, b, head, ready = oldest_request(state, groups, group_banks, channel, queue)
                     fits = columns if f in (RD, WR) else rows and (rising or f == PRE)
                     if f == ACT and split and state.channel[channel, C_OPENING] >= 0:
                         fits = False
                     if f == ACT and mode == PER_BANK and yields(state, b // group_banks, tick):
                         fits = False
                     if ready <= tick and fits:
-                        command, bank, key = f, b, first
+                        command, bank, key = f, b, head
                 stop = first_group + groups if scheduler != FCFS else first_group
                 for g in range(first_group, stop):
                     if columns and state.group[g, RD + queue] <= tick:
@@ -370,6 +347,8 @@ def play(
                         state.channel[channel, C_SYNC_KEY] = key
                         state.channel[channel, C_SYNC_KIND] = int(from_active)
                         command = CAS
+                if from_active and command not in (RD, WR):
+                    next_active = tick + 1
             if command < 0:
                 continue
 
@@ -394,14 +373,9 @@ def play(
                 queue = state.channel[channel, C_DRAINING]
                 if not whole:
                     if served:
-                        # The row may be closed now, or the bank be refreshed.
-                        if state.bank[bank, B_CANDIDATE + 3 * queue + PRECHARGE] != NONE:
-                            next_pre = min(next_pre, max(ready_to(state, bank, PRE), tick + 1))
-                        if state.group[group, G_TARGET] == bank or (
-                            state.bank[bank, B_CANDIDATE + 3 * queue + COLUMN] == NONE
-                            and has_upkeep(sizes, state, channel)
-                        ):
-                            wake = tick + 1
+                        next_pre, wake = freed(
+                            sizes, state, channel, queue, bank, tick, next_pre, wake
+                        )
                     if queue != drains_next(
                         state, channel, settings.drain_above, settings.drain_below
                     ):
@@ -500,7 +474,7 @@ def play(
                     c, b, ready = upkeep(sizes, settings, state, channel, after, wide(1))
                     wake = min(wake, ready)
                 if scheduler == FCFS:
-                    f, b, first, ready = oldest_request(state, groups, group_banks, channel, queue)
+                    f, b, head, ready = oldest_request(state, groups, group_banks, channel, queue)
                     wake = min(wake, ready)
                 else:
                     ready = soonest(sizes, state, channel, queue, ACTIVATE, ACT, after)
