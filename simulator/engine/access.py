@@ -73,6 +73,7 @@ from simulator.engine.layout import (
     P_LIMIT,
     P_OUTER,
     P_OUTER_STRIDE,
+    P_RECEIVERS,
     PORT,
     REQUESTS_FULL,
     S_KERNEL,
@@ -339,7 +340,8 @@ def cached(
     ]
     # Capacity is reserved from the time of issue, so that early and late arrivals
     # share it; the run itself is served no earlier than it arrives.
-    book(slice_, now, size)
+    receivers = machine.pattern[transaction[T_PATTERN], P_RECEIVERS]
+    book(slice_, now, size if receivers == 1 else size // receivers)
     if kind == A_ATOMIC:
         extra = level[K_ATOMIC] * ((size + sector - 1) // sector)
         slice_[K_FREE] += extra

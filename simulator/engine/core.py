@@ -56,6 +56,7 @@ from simulator.engine.layout import (
     J_LAST_START,
     J_NEED_0,
     J_NEXT,
+    J_RAMP,
     J_ROUND_ROBIN,
     J_SKIP_FROM,
     J_SKIP_TO,
@@ -447,7 +448,7 @@ def advance(machine: Machine, run: Any, until: Int) -> Int:
         elif kind == E_KERNEL:
             kernel = machine.kernel[index]
             kernel[J_STATE] = J_ACTIVE
-            kernel[J_START] = now
+            kernel[J_START] = now - kernel[J_RAMP]
             kernel[J_LAST_START] = now - kernel[J_INTERVAL]
             dispatch(machine, index, now)
         if thread >= 0:

@@ -155,12 +155,13 @@ class Device:
         row[layout.J_FIRST_TASK] = first_task
         row[layout.J_TASKS] = kernel.count
         row[layout.J_STATE] = layout.J_WAITING
-        row[layout.J_INTERVAL] = kernel.interval
+        row[layout.J_INTERVAL], row[layout.J_RAMP] = kernel.interval, kernel.ramp
         row[layout.J_WAIT_HEAD] = -1
         for number, resource in enumerate(self.names.resources[kernel.agents]):
             row[layout.J_NEED_0 + number] = kernel.needs.get(resource, 0)
         self.machine.header[layout.H_RUNNING] += 1
-        push(self.machine.header, self.machine.heap, max(at, self.now), layout.E_KERNEL, handle)
+        begin = max(at, self.now) + kernel.ramp
+        push(self.machine.header, self.machine.heap, begin, layout.E_KERNEL, handle)
 
     def skip(self, handle: int, first: int, stop: int) -> None:
         """Leave out tasks ``first`` to before ``stop`` of a running kernel (none of them

@@ -100,6 +100,7 @@ AGENT_COLUMNS = A_RUNNING + 1
     J_NEXT,
     J_DONE,
     J_START,
+    J_RAMP,
     J_END,
     J_STATE,
     J_NEED_0,
@@ -122,7 +123,7 @@ AGENT_COLUMNS = A_RUNNING + 1
     J_STEPS,  # iterations of loops that are alike, while somebody asks
     J_STEP_CHECK,
     KERNEL_COLUMNS,
-) = range(28)
+) = range(29)
 J_EMPTY, J_WAITING, J_ACTIVE, J_FINISHED = range(4)
 
 # tasks: program, then coordinates
@@ -174,7 +175,8 @@ P_INNER_STRIDE = P_OUTER + 3
 P_CHUNK = P_OUTER + 4
 P_LIMIT = P_OUTER + 5
 P_INDEXED = P_OUTER + 6
-PATTERN_COLUMNS = P_OUTER + 7
+P_RECEIVERS = P_OUTER + 7
+PATTERN_COLUMNS = P_OUTER + 8
 
 # transactions
 (

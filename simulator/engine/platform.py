@@ -7,6 +7,7 @@ A kind is a folder: ``spec.py`` (what the YAML says), ``machine.py`` (assembly),
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -71,6 +72,9 @@ class EnergyRates:
     memory: MemoryEnergy | None = None
     burst_bytes: int = 32
     channels: int = 1
+    clocked: frozenset[str] = frozenset()
+    """Parts of the report whose energy falls with the voltage when the clock is lowered."""
+    power_cap_w: float = math.inf
 
 
 class Platform(Protocol):

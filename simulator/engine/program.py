@@ -34,7 +34,8 @@ class Pattern:
     for i < outer, j < inner; ``chunk`` contiguous bytes each, none at or beyond ``limit``.
     With ``index``, the sum (without base) is a position p in it and the address is
     base + index[p + j] * inner_stride.  A ``macro`` names a row instead of an address and
-    ``chunk`` columns; a ``buffer`` transfer moves ``chunk`` bytes without a bank.
+    ``chunk`` columns; a ``buffer`` transfer moves ``chunk`` bytes without a bank.  Of a multicast
+    that so many ``receivers`` load alike, a cache serves each one its share.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Pattern:
     outer_stride: int = 0
     limit: int = 0
     index: np.ndarray | None = None
+    receivers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,9 @@ class Kernel:
 
     ``tasks`` has one row per task in launch order: the number of its program, then up to
     six coordinates.  ``needs`` are the agent's resources one task occupies, ``interval`` the
-    femtoseconds between two task starts.  ``alike`` says that tasks do equal work in any
-    stretch of the order, so that some of them can stand for the others.
+    femtoseconds between two task starts, ``ramp`` those from the kernel's start to its first
+    task: instruction and constant fetch, descriptors.  ``alike`` says that tasks do equal work
+    in any stretch of the order, so that some of them can stand for the others.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Kernel:
     tasks: np.ndarray
     needs: Mapping[str, int] = field(default_factory=dict)
     interval: int = 0
+    ramp: int = 0
     alike: bool = True
 
     @property
@@ -228,6 +232,7 @@ def assemble(
             pattern.chunk,
             pattern.limit,
             0 if pattern.index is None else 1 + outer_base,
+            pattern.receivers,
         ]
         patterns.append(row)
         known[id(pattern)] = first_pattern + len(patterns) - 1

@@ -14,6 +14,9 @@ from simulator.gpu.mapping.rates import matrix_type
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention, Gemm, GroupedGemm, Unmapped, View, Work
 
+CLOCKED = frozenset({"matrix", "vector", "special", "l1", "l2"})
+"""Parts of the energy report that run at the SM clock."""
+
 
 class GpuPlatform:
     """One GPU."""
@@ -109,6 +112,8 @@ class GpuPlatform:
             memory=self.spec.memory.energy,
             burst_bytes=self.spec.memory.organization.access,
             channels=self.spec.memory.channels,
+            clocked=CLOCKED,
+            power_cap_w=self.spec.power_cap,
         )
 
 

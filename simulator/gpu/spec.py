@@ -49,6 +49,8 @@ class Sm(Block):
     """Shared memory that thread blocks can use."""
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
+    matrix_issue: Fraction
+    """Share of the clocks in which a busy matrix pipe has an instruction to run."""
     vector_lanes: Count
     """fp32 multiply-add lanes."""
     special_lanes: Count
@@ -58,6 +60,8 @@ class Sm(Block):
     store_bytes_per_clk: Count
     """Port to L2."""
     shared_bytes_per_clk: Count
+    multicast: Count
+    """SMs of a thread-block cluster that one load from L2 can reach; 1 without clusters."""
     block_start: Seconds
     """Ramp of a thread block before its first load: instruction fetch, parameters."""
     barrier_cycles: Count
@@ -126,6 +130,9 @@ class Launch(Block):
 
     graph_gap: Seconds
     """Between dependent kernels of a captured graph."""
+    product_ramp: Seconds
+    """Within a kernel of matrix products or attention, from its start to its first block:
+    fetch of its long code, descriptors of the operands, shared memory set up anew."""
     stream_gap: Seconds
     """Between kernels launched one by one ahead of time."""
 

@@ -54,6 +54,15 @@ class Method:
             case "eager":
                 return call + device
 
+    def limited(self, burst: float, sustained: float) -> float:
+        """Seconds reported when a call takes ``burst`` before the power limiter acts and
+        ``sustained`` after. A short call is repeated too few times for the limiter to settle."""
+        return burst + (sustained - burst) * burst / (burst + LIMITER_S)
+
+
+LIMITER_S = 1e-3
+"""Length of call at which half of the repetitions run at the sustained clock: the collectors warm
+up for a few calls and time about ten (guess)."""
 
 GRAPH = Method("graph", weight_copies=1)
 

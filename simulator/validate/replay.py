@@ -7,12 +7,16 @@ depends on nothing but the row.  Left out: partial sums of earlier calls, rows s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from simulator.engine.device import Device
 from simulator.engine.platform import Platform
 from simulator.errors import BoundError, CapacityError
+from simulator.power.accounting import dynamic_energy, static_power
+from simulator.power.clock import Draw, clocked_share, sustained_clock
 from simulator.system.kernels import TIME_TOLERANCE, KernelRun, Runner
 from simulator.system.plan import ALIGNMENT
 from simulator.trace.work import Operand, Work
@@ -29,6 +33,8 @@ class Call:
     """A simulated call. ``seconds`` is what its timing method would report."""
 
     seconds: float
+    watts: float
+    """Mean power once the limiter has settled."""
     kernel_seconds: float
     kernels: tuple[str, ...]
     simulated_share: float
@@ -67,6 +73,7 @@ def play(platform: Platform, works: Works, method: Method) -> Call:
     gap_s = platform.gap_s("graph" if method.launch == "graph" else "eager")
     gap_fs = 0 if method.launch == "kernels" else round(gap_s * FEMTO)
     runs: list[KernelRun] = []
+    draws: list[Draw] = []
     at = 0
     warm = {use.address: use.bytes for use in left}
     for work in works:
@@ -75,15 +82,61 @@ def play(platform: Platform, works: Works, method: Method) -> Call:
             own.append(runner.run(kernel, at))
             at = device.now + gap_fs
         _hold_to_bound(own, _bound_fs(platform, work, works, places, warm, cache_bytes), platform)
+        draws.extend(
+            _draw(platform, device, work, run, not number) for number, run in enumerate(own)
+        )
         runs.extend(own)
     total_fs = sum(run.duration_fs for run in runs) or 1
     kernels_s = sum(run.duration_fs for run in runs) / FEMTO
+    seconds = method.seconds(kernels_s, len(runs), gap_s, platform.host)
+    whole = _together(draws, seconds)
+    clock = sustained_clock(whole, platform.energy_rates(works[0]).power_cap_w)
+    seconds = method.limited(seconds, whole.seconds_at(clock))
     return Call(
-        seconds=method.seconds(kernels_s, len(runs), gap_s, platform.host),
+        seconds=seconds,
+        watts=whole.watts_at(clock),
         kernel_seconds=kernels_s,
         kernels=tuple(run.name for run in runs),
         simulated_share=sum(run.duration_fs * run.simulated_share for run in runs) / total_fs,
         error_estimate=sum(run.duration_fs * run.error_estimate for run in runs) / total_fs,
+    )
+
+
+def _draw(platform: Platform, device: Device, work: Work, run: KernelRun, first: bool) -> Draw:
+    """Energy of one kernel, and what bounds its time. The first kernel of a work pays its
+    operations."""
+    rates = platform.energy_rates(work)
+    energy = dynamic_energy(
+        rates, run.activity, device.names.owners, work.operations if first else {}
+    )
+    clocked_j = sum(joules for part, joules in energy.items() if part in rates.clocked)
+    seconds = run.duration_fs / FEMTO
+    owners = np.asarray(device.names.owners)
+    busy = {
+        part.component: float(run.activity.busy[owners == part.component].sum())
+        / (part.instances * max(run.duration_fs, 1))
+        for part in platform.parts()
+    }
+    memory = next(part.peak for part in platform.parts() if part.component == "dram")
+    moved = (run.dram_read + run.dram_written) / memory
+    return Draw(
+        seconds,
+        clocked_j,
+        sum(energy.values()) - clocked_j,
+        sum(static_power(rates, 0.0).values()),
+        clocked_share(max(busy.values()), moved / max(seconds, 1e-15)),
+    )
+
+
+def _together(draws: Sequence[Draw], seconds: float) -> Draw:
+    """One call of several kernels; the time between them goes with no clock."""
+    clocked_s = sum(one.clocked_share * one.seconds for one in draws)
+    return Draw(
+        seconds,
+        sum(one.clocked_j for one in draws),
+        sum(one.other_j for one in draws),
+        max((one.static_w for one in draws), default=0.0),
+        min(1.0, clocked_s / seconds) if seconds else 0.0,
     )
 
 

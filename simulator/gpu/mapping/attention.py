@@ -29,7 +29,7 @@ from simulator.engine.program import (
     Step,
     Wait,
 )
-from simulator.gpu.mapping.rates import matrix_units, special_units, vector_units
+from simulator.gpu.mapping.rates import matrix_units, product_ramp, special_units, vector_units
 from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention, Elementwise, Operand
@@ -198,7 +198,8 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
     }
     needs["registers"] = min(needs["registers"], spec.chip.sm.registers)
     programs = (Program(tuple(threads), tokens),)
-    return Kernel(name, "sm", programs, tasks, needs, alike=not work.causal)
+    ramp = product_ramp(spec)
+    return Kernel(name, "sm", programs, tasks, needs, ramp=ramp, alike=not work.causal)
 
 
 def _mask(work: Attention) -> tuple[Operand | None, tuple[Operand, ...]]:
@@ -365,7 +366,8 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
         "blocks": 1,
     }
     program = Program(threads, {"empty": STAGES, "full": 0})
-    kernel = Kernel(f"decode attention split {split}", "sm", (program,), tasks, needs)
+    name, ramp = f"decode attention split {split}", product_ramp(spec)
+    kernel = Kernel(name, "sm", (program,), tasks, needs, ramp=ramp)
     if split == 1:
         return (kernel,)
     count = heads * rows * work.value_dim

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +32,7 @@ from simulator.engine.program import (
     Wait,
 )
 from simulator.gpu.mapping import tiles
-from simulator.gpu.mapping.rates import matrix_type, matrix_units
+from simulator.gpu.mapping.rates import matrix_type, matrix_units, product_ramp
 from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.mapping.tiles import Problem, Tile
 from simulator.gpu.spec import GpuSpec
@@ -210,6 +210,7 @@ def _kernel(
     steps = Coordinate(3) if tile.split > 1 else launch.steps
     products = Loop(steps, (Wait("full", 2), Compute(pipe, units), Release("empty")), alike=True)
     last = (problem.n - 1) % tile.n + 1
+    of_a, of_b = tiles.receivers(spec, problem, tile)
     load_a = Pattern(
         "read",
         "load",
@@ -219,6 +220,7 @@ def _kernel(
         inner=Coordinate(4),
         inner_stride=pitch_a,
         limit=launch.end_a,
+        receivers=of_a,
     )
     tasks = np.concatenate([_tasks(launch, matrix, pitch_a, pitch_b) for matrix in matrices])
     if tile.split == 1:
@@ -235,6 +237,7 @@ def _kernel(
             inner=math.ceil(columns / BLOCK_ROWS),
             inner_stride=pitch_b,
             limit=launch.end_b,
+            receivers=of_b,
         )
         store = Pattern(
             "write",
@@ -266,7 +269,7 @@ def _kernel(
         "shared": tile.shared,
         "blocks": 1,
     }
-    return Kernel(launch.name, "sm", tuple(programs), tasks, needs)
+    return Kernel(launch.name, "sm", tuple(programs), tasks, needs, ramp=product_ramp(spec))
 
 
 def _added(
@@ -343,4 +346,5 @@ def _reduction(spec: GpuSpec, work: Gemm, launch: Launch, address: Addresses) ->
     def place(operand: Operand) -> int:
         return launch.output if operand is partial else address(operand)
 
-    return elementwise(spec, adds, place)[0]
+    # It belongs to the same library and is as long to start.
+    return replace(elementwise(spec, adds, place)[0], ramp=product_ramp(spec))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from simulator.gpu.machine import PIPE_UNITS_PER_CLOCK
+from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.schema import DTYPE_BITS
 from simulator.trace.work import Work
@@ -36,8 +36,13 @@ def matrix_units(spec: GpuSpec, work: Work, operations: float) -> tuple[str, int
     kind = matrix_type(spec, work)
     if kind is None:
         return "vector", vector_units(spec, operations / 2)
-    per_clock = spec.chip.sm.matrix[kind]  # type: ignore[index]
+    per_clock = spec.chip.sm.matrix[kind] * spec.chip.sm.matrix_issue  # type: ignore[index]
     return "matrix", math.ceil(operations * PIPE_UNITS_PER_CLOCK / per_clock)
+
+
+def product_ramp(spec: GpuSpec) -> int:
+    """Femtoseconds from the start of a product's or of attention's kernel to its blocks."""
+    return round(spec.launch.product_ramp * FEMTO)
 
 
 def vector_units(spec: GpuSpec, operations: float) -> int:

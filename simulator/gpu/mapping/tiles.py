@@ -3,8 +3,9 @@
 The choice minimizes a closed-form time: waves of thread blocks, each the slower of its
 products and its loads, the C tile stored after them, and a fixed cost for split-K.
 Resources that work side by side add as the fourth root of fourth powers: overlap is never
-perfect.  The choice never sees a measured time.  Tile shapes are those of CUTLASS's
-device-level GEMMs.
+perfect.  The choice never sees a measured time.  Tile sides are those of CUTLASS's
+device-level GEMMs and of the cuBLAS kernels that profiles name (nvjet_sm90 192x208 and
+320x128, sm80_xmma 160x128 and 192x128 among them), rounded to 32.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
 
 from simulator.errors import HardwareError
 from simulator.gpu.spec import GpuSpec
 
-TILE_M = (16, 32, 64, 128, 256)
-TILE_N = (16, 32, 64, 128, 256)
+SIDES = (16, 32, 64, 96, 128, 160, 192, 224, 256, 320)
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LINE_BYTES = 128
 SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
 """Bytes per K-step of streaming kernels: the longest that divides a row."""
 MIN_SPLIT_K_BYTES = 512
-MAX_STAGES = 4
+FEW_STAGES, MOST_STAGES = 4, 8
 STREAM_ROWS = 16
 """Up to this many rows of A the kernel streams B: long K-steps, one row of tiles."""
 
@@ -72,13 +75,8 @@ class Problem:
 
 def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
     """The tile with the least estimated time; an SM that holds none is a HardwareError."""
-    best: Tile | None = None
-    best_time = math.inf
-    for tile in _candidates(spec, problem, SPLITS if may_split else SPLITS[:1]):
-        time = _estimate(spec, problem, tile)
-        if time < best_time:
-            best, best_time = tile, time
-    if best is None:
+    tiles = _candidates(spec, problem, SPLITS if may_split else SPLITS[:1])
+    if not tiles:
         sm = spec.chip.sm
         raise HardwareError(
             f"no tile of a matrix product fits an SM with {sm.shared_memory} B of shared memory "
@@ -86,34 +84,49 @@ def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
             where="chip.sm",
             remedy="raise shared_memory to 32 KiB and registers to 16384, or above",
         )
-    return best
+    return tiles[int(np.argmin(_estimate(spec, problem, tiles)))]
 
 
 def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[Tile]:
-    sm = spec.chip.sm
-    streaming = problem.m <= STREAM_ROWS
     row = problem.row_bytes
+    sides_m = [STREAM_ROWS] if problem.m <= STREAM_ROWS else _sides(problem.m)
     k_bytes = min(LINE_BYTES, row)
-    if streaming:
+    if problem.m <= STREAM_ROWS:
         k_bytes = next((step for step in K_STEPS if row % step == 0), k_bytes)
+    splits = [split for split in splits if split == 1 or row // split >= MIN_SPLIT_K_BYTES]
+    sm = spec.chip.sm
     found = []
-    for m in (STREAM_ROWS,) if streaming else TILE_M:
-        if m > 16 and m >= 2 * problem.m:
-            continue
-        for n in TILE_N:
-            if (n > 16 and n >= 2 * problem.n) or m * n > 128 * 256:
-                continue
-            threads = 256 if m * n >= 128 * 128 else 128
-            registers = m * n + threads * 64
-            stage = (m + n) * k_bytes
-            stages = min(MAX_STAGES, sm.shared_memory // stage)
-            if stages < 2 or registers > sm.registers:
-                continue
-            for split in splits:
-                if split > 1 and row // split < MIN_SPLIT_K_BYTES:
-                    break
-                found.append(Tile(m, n, k_bytes, stages, split, threads, registers, stages * stage))
+    for m in sides_m:
+        for n in _sides(problem.n):
+            shape = _shape(m, n, k_bytes, sm.registers, sm.shared_memory)
+            if shape is not None:
+                found += [Tile(m, n, k_bytes, split=split, **shape) for split in splits]
     return found
+
+
+def _sides(extent: int) -> list[int]:
+    """Sides that are not mostly beyond the product's edge."""
+    return [side for side in SIDES if side == SIDES[0] or side < 2 * extent]
+
+
+@lru_cache(maxsize=1024)
+def _shape(m: int, n: int, k_bytes: int, registers: int, shared: int) -> dict[str, int] | None:
+    """Stages, threads and resources of a tile on an SM of so many registers and so much shared
+    memory; None if it does not fit."""
+    threads = 256 if m * n >= 128 * 128 else 128
+    needed = m * n + threads * 64
+    stage = (m + n) * k_bytes
+    stages = min(FEW_STAGES, shared // stage)
+    if stages < 2 or needed > registers:
+        return None
+    # Small tiles take more of what the blocks beside them leave.
+    stages = max(stages, min(MOST_STAGES, shared // stage // (registers // needed)))
+    return {
+        "stages": stages,
+        "threads": threads,
+        "registers": needed,
+        "shared": stages * stage,
+    }
 
 
 def resident(spec: GpuSpec, tile: Tile) -> int:
@@ -130,36 +143,51 @@ def resident(spec: GpuSpec, tile: Tile) -> int:
     )
 
 
-def _estimate(spec: GpuSpec, problem: Problem, tile: Tile) -> float:
-    chip, sm = spec.chip, spec.chip.sm
-    blocks_m = math.ceil(problem.m / tile.m)
-    blocks_n = math.ceil(problem.n / tile.n)
-    blocks = problem.batch * blocks_m * blocks_n * tile.split
-    k = problem.k / tile.split
-    per_sm = resident(spec, tile)
-    busiest = math.ceil(blocks / chip.sms)
-    load = (tile.m * problem.a_bytes + tile.n * problem.b_bytes) * k
-    products = 2 * tile.m * tile.n * k / (problem.operations_per_s / chip.sms)
+def receivers(spec: GpuSpec, problem: Problem, tile: Tile) -> tuple[int, int]:
+    """Blocks of a cluster that take one load of A, and of B: those beside each other in a row
+    of tiles share A, those in a column B. The operand with more bytes a tile is shared."""
+    rows, columns = math.ceil(problem.m / tile.m), math.ceil(problem.n / tile.n)
+    size = spec.chip.sm.multicast
+    wide = tile.m * problem.a_bytes >= tile.n * problem.b_bytes
+    if columns >= size and (wide or rows < size):
+        return size, 1
+    return (1, size) if rows >= size else (1, 1)
+
+
+def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndarray:
+    """Seconds of the product with each of the tiles."""
+    chip, sm, l2 = spec.chip, spec.chip.sm, spec.l2
+    m, n, k_bytes, stages, split = (
+        np.array([getattr(tile, name) for tile in tiles], float)
+        for name in ("m", "n", "k_bytes", "stages", "split")
+    )
+    per_sm = np.array([resident(spec, tile) for tile in tiles], float)
+    blocks = problem.batch * np.ceil(problem.m / m) * np.ceil(problem.n / n) * split
+    k = problem.k / split
+    busiest = np.ceil(blocks / chip.sms)
+    load = (m * problem.a_bytes + n * problem.b_bytes) * k
+    products = 2 * m * n * k / (problem.operations_per_s * sm.matrix_issue / chip.sms)
     port = load / (sm.load_bytes_per_clk * chip.clock)
-    steps = k * max(problem.a_bytes, problem.b_bytes) / tile.k_bytes
-    latency = spec.l2.hit_latency_cycles / chip.clock + spec.l2.miss_latency
+    steps = k * max(problem.a_bytes, problem.b_bytes) / k_bytes
+    latency = l2.hit_latency_cycles / chip.clock + l2.miss_latency
     # One block alone cannot hide the latency of a step behind its ring of stages.
-    alone = steps * latency / tile.stages / min(per_sm, busiest)
-    traffic = blocks * load / spec.l2_bytes_per_s
+    alone = steps * latency / stages / np.minimum(per_sm, busiest)
+    shared = np.array([receivers(spec, problem, tile) for tile in tiles], float)
+    served = (m * problem.a_bytes / shared[:, 0] + n * problem.b_bytes / shared[:, 1]) * k
+    traffic = blocks * served / spec.l2_bytes_per_s
     unique = problem.batch * (problem.m * problem.a_bytes + problem.n * problem.b_bytes)
     memory = unique * problem.k / spec.memory.peak_bytes_per_s
-    c_bytes = 4 if tile.split > 1 else problem.c_bytes
-    c_tile = tile.m * tile.n * c_bytes
-    stored = busiest * c_tile / (sm.store_bytes_per_clk * chip.clock)
-    waves = math.ceil(busiest / per_sm)
+    c_bytes = np.where(split > 1, 4, problem.c_bytes)
+    stored = busiest * m * n * c_bytes / (sm.store_bytes_per_clk * chip.clock)
+    waves = np.ceil(busiest / per_sm)
     overlapped = (busiest * products, busiest * port, busiest * alone, traffic, memory)
-    time = math.sqrt(math.hypot(*(part * part for part in overlapped)))
-    time += stored / max(1, waves) + waves * (sm.block_start + latency)
-    if tile.split > 1:
-        partial = problem.batch * problem.m * problem.n * 4 * tile.split
-        time += spec.launch.graph_gap + sm.block_start + 2 * latency
-        # Written by one kernel and read by the next, in L2 if they fit.
-        fits = partial <= spec.l2.capacity * spec.l2.usable
-        rate = spec.l2_bytes_per_s if fits else spec.memory.peak_bytes_per_s
-        time += 2 * partial / rate
-    return time
+    time = sum(part**4 for part in overlapped) ** 0.25
+    time = time + stored / np.maximum(1, waves) + waves * (sm.block_start + latency)
+    # The partial sums are written by one kernel and read by the next, in L2 if they fit.
+    partial = problem.batch * problem.m * problem.n * 4 * split
+    rate = np.where(
+        partial <= l2.capacity * l2.usable, spec.l2_bytes_per_s, spec.memory.peak_bytes_per_s
+    )
+    start = spec.launch.graph_gap + spec.launch.product_ramp
+    reduction = start + sm.block_start + 2 * latency + 2 * partial / rate
+    return np.asarray(np.where(split > 1, time + reduction, time))
