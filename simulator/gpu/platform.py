@@ -77,7 +77,10 @@ class GpuPlatform:
         spec = self.spec
         # The roof that is drawn is the one of 16-bit floats, in which models run by default.
         rates = spec.chip.sm.matrix
-        usual = "bfloat16" if "bfloat16" in rates else min(rates, key=lambda kind: rates[kind])
+        usual: str = next(
+            (kind for kind in ("bfloat16", "float16") if kind in rates),
+            min(rates, key=lambda kind: rates[kind], default=""),
+        )
         sms = spec.chip.sms
         port = sms * spec.chip.clock
         return (

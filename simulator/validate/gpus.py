@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-READ_AS: Mapping[str, str] = {"a100-80gb": "a100-sxm-80gb"}
-"""A100-80GB: Vidur's profiles do not state the board; their nodes have eight SXM boards."""
+READ_AS: Mapping[str, str] = {"a100-80gb": "a100-sxm-80gb", "a100-40gb": "a100-sxm-40gb"}
+"""A100-80GB: Vidur's profiles do not state the board; their nodes have eight SXM boards.
+A100-40GB: KernelBench's runs state an A100-SXM4-40GB."""
 
 
 def gpu_of(description: str) -> str:

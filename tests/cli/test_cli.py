@@ -24,7 +24,7 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
         (("hw", "shw"), "'shw'"),
         (("hw", "show"), "Missing argument"),
         (("hw", "show", "--jsn", "a100-sxm-80gb"), "--jsn"),
-        (("hw", "show", "a100"), "did you mean 'a100-sxm-80gb'?"),
+        (("hw", "show", "a100-80gb"), "did you mean 'a100-sxm-80gb'?"),
         (("hw", "show", "a100-sxm-80gb", "extra"), "extra"),
         (("hw", "show", "none.yaml"), "none.yaml: cannot read"),
         (("hw", "show", "a100-sxm-80gb", "--set", "chip.sms"), "KEY=VALUE"),

@@ -52,7 +52,7 @@ def test_log_holds_every_command(trace, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--standard", "hbm3-6.5"], "did you mean 'hbm3-6.4'"),
+        (["--standard", "hbm3-64"], "did you mean 'hbm3-6.4'"),
         (["--standard", "a100-sxm-80gb"], "not a memory"),
         (["--standard", "ddr4-3200", "--refresh", "per-bank"], "no per-bank refresh"),
         (["--standard", "ddr4-3200", "--mapping", "mop5"], "did you mean 'mop4'"),

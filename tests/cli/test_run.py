@@ -108,7 +108,7 @@ GEMM = ("op", "gemm", "m=8", "n=8", "k=8", "--hw", A100)
 
 REFUSED = {
     "unknown workload": (("run", "lama2-7b", "--hw", A100), "did you mean 'llama2-7b'"),
-    "unknown device": ((*DECODE, "--hw", "a100"), "did you mean 'a100-sxm-80gb'"),
+    "unknown device": ((*DECODE, "--hw", "a100-80gb"), "did you mean 'a100-sxm-80gb'"),
     "memory is no device": ((*DECODE, "--hw", "hbm2e-3.2"), "not a device"),
     "missing file": ((*DECODE, "--hw", "missing.yaml"), "missing.yaml"),
     "no device": (DECODE, "--hw"),

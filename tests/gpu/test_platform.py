@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import HardwareError, UnmappedOperatorError
+from simulator.hardware import catalogue
 from simulator.trace.work import Gather, RowWise, Unmapped, View, Work
 
 
@@ -51,9 +52,17 @@ def test_every_shipped_gpu_runs_every_kind(lab: SimpleNamespace) -> None:
         lab.scatter(index, 64, 64),
         lab.sparse(np.arange(65), index, 64, 16),
     ]
-    for name in ("a100-sxm-80gb", "h100-sxm"):
+    for entry in catalogue("gpu"):
         for work in works:
-            assert lab.play(work, on=lab.platform(name)).seconds > 0
+            assert lab.play(work, on=lab.platform(entry.name)).seconds > 0, entry.name
+
+
+@pytest.mark.parametrize("name", ["a100-sxm-80gb", "v100-sxm", "t4", "l40s"])
+def test_the_drawn_roof_is_that_of_16_bit_floats(lab: SimpleNamespace, name: str) -> None:
+    """Also where float64 is slower, or no matrix pipe takes bfloat16."""
+    gpu = lab.platform(name)
+    (matrix,) = (part for part in gpu.parts() if part.name == "matrix")
+    assert matrix.peak == gpu.spec.matrix_peak("float16") > 0
 
 
 def test_more_sms_are_never_slower(lab: SimpleNamespace) -> None:

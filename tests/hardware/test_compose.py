@@ -132,7 +132,7 @@ def test_overrides_are_checked_like_values(write, override, says):
         ({"a.yaml": "extends: ./b.yaml\n", "b.yaml": "extends: ./a.yaml\n"}, "circle"),
         ({"a.yaml": "kind: gpu\nmemory: ./b.yaml\n", "b.yaml": "memory: ./b.yaml\n"}, "circle"),
         ({"a.yaml": "extends: ./none.yaml\n"}, "cannot read"),
-        ({"a.yaml": "extends: a100\n"}, "did you mean 'a100-sxm-80gb'?"),
+        ({"a.yaml": "extends: a100-80gb\n"}, "did you mean 'a100-sxm-80gb'?"),
         ({"a.yaml": "extends: [1]\n"}, "must name a description"),
         ({"a.yaml": "kind: gpu\nmemory: hbm2e\n"}, "did you mean 'hbm2e-3.2'?"),
         ({"a.yaml": "kind: gpu\nmemory: 3\n"}, "must name a description"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulator.hardware import catalogue
 from simulator.system.specs import load_hardware
 from simulator.validate.gpus import description_of
 from simulator.validate.known_bad import why_bad
@@ -63,6 +64,33 @@ def test_weights_rotate_in_graphs_of_products_alone(one_row):
 def test_names_of_gpus(gpu, description):
     names = ("a100-sxm-80gb", "h100-sxm", "h100-pcie", "b200")
     assert description_of(gpu, names) == description
+
+
+@pytest.mark.parametrize(
+    ("gpu", "description"),
+    [
+        ("A100-40GB", "a100-sxm-40gb"),
+        ("A100-SXM-80GB", "a100-sxm-80gb"),
+        ("A100-PCIe-40GB", "a100-pcie-40gb"),
+        ("A100-PCIe-80GB", "a100-pcie-80gb"),
+        ("H100-SXM", "h100-sxm"),
+        ("H100-PCIe", "h100-pcie"),
+        ("H200-SXM", "h200-sxm"),
+        ("B200-SXM", "b200"),
+        ("L40", "l40"),
+        ("L40S", "l40s"),
+        ("A40", "a40"),
+        ("T4", "t4"),
+        ("V100-SXM", "v100-sxm"),
+        ("V100-PCIe-32GB", "v100-pcie-32gb"),
+        ("P100-PCIe-16GB", "p100-pcie"),
+        ("A10G", None),
+        ("P4", None),
+        ("MI210", None),
+    ],
+)
+def test_the_shipped_gpu_that_stands_for_a_name(gpu, description):
+    assert description_of(gpu, [entry.name for entry in catalogue("gpu")]) == description
 
 
 def test_a_fit_stands_for_its_gpu_and_rivals_for_none():
