@@ -34,9 +34,9 @@ from simulator.validate.works import works_of
 FIT_HALF = 0
 MOST_PARAMETERS = 12
 FEWEST_ROWS = 12
-MOST_BYTES = 40e6
+MOST_BYTES = 16e6
 """Operands of a row that is fitted to, together ..."""
-MOST_OPERATIONS = 60e9
+MOST_OPERATIONS = 30e9
 """... and its matrix operations."""
 TOLERANCE = 0.08
 """Relative error from which the loss grows like the error, not like its square."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -151,6 +151,20 @@ def prepare(folder: Path, hardware: Sequence[str] = (), operators: Sequence[str]
             remedy=_most_frequent(skipped) or "give files with rows",
         )
     return Prepared(tuple(device.hardware for device in devices), tuple(jobs), skipped)
+
+
+def of_type(prepared: Prepared, dtypes: Sequence[str]) -> Prepared:
+    """Rows of some operand types only; all, if none is named."""
+    if not dtypes:
+        return prepared
+    known = {job.row.dtype for job in prepared.jobs}
+    for dtype in dtypes:
+        if dtype not in known:
+            raise OptionError(
+                f"no measurements of type '{dtype}'", where="--dtype", remedy=suggest(dtype, known)
+            )
+    jobs = tuple(job for job in prepared.jobs if job.row.dtype in dtypes)
+    return replace(prepared, jobs=jobs)
 
 
 def compare(

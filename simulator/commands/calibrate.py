@@ -1,0 +1,69 @@
+"""``accsim calibrate``: a description whose physical scalars are fitted to measured times."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.errors import OptionError, atomic_write
+
+app = typer.Typer(help="Fit a GPU's physical scalars to measured times.")
+
+
+@app.command()
+def calibrate(
+    hw: Annotated[str, typer.Option("--hw", help="GPU by catalogue name or YAML file.")],
+    data: Annotated[Path, typer.Option(help="Folder of CSV files with measured times.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The description to write, a .yaml.")],
+    op: Annotated[
+        list[str] | None,
+        typer.Option("--op", help="Operator or file to fit to; repeat it. Default: gemm."),
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="Operand type to fit to; repeat it. Default: all.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(help="Scalar to fit, e.g. l2.usable; repeat it. Default: all of the list."),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows to fit to.", min=1)] = 150,
+    score_rows: Annotated[int, typer.Option(help="Rows of other families to score.", min=1)] = 150,
+    starts: Annotated[int, typer.Option(help="Starting points.", min=1, max=16)] = 1,
+    iterations: Annotated[int, typer.Option(help="Steps from each.", min=1, max=100)] = 8,
+    jobs: Annotated[int, typer.Option(help="Processes.", min=1, max=256)] = 1,
+    seed: Annotated[int, typer.Option(help="Which rows, which starts.", min=0)] = 0,
+) -> None:
+    """Simulate measured rows with changing scalars until they fit, and score other families."""
+    from simulator.validate.calibrate import calibrate as fit
+    from simulator.validate.calibrate import choose
+    from simulator.validate.overlay import overlay, summary
+    from simulator.validate.run import of_type, prepare
+
+    if out.suffix != ".yaml":
+        raise OptionError(f"'{out}' is not a .yaml file", where="-o", remedy="name it NAME.yaml")
+    parameters = choose(parameter or ())
+    prepared = of_type(prepare(data, [hw], op or ["gemm"]), dtype or ())
+
+    def say(text: str) -> None:
+        print(f"accsim: {text}", file=sys.stderr, flush=True)
+
+    with ProcessPoolExecutor(jobs) as executor:
+        result = fit(
+            prepared,
+            parameters,
+            executor,
+            workers=jobs,
+            fit_rows=rows,
+            score_rows=score_rows,
+            starts=starts,
+            iterations=iterations,
+            seed=seed,
+            progress=say,
+        )
+    atomic_write(out, overlay(result, data, date.today()))
+    print(summary(result))

@@ -1,0 +1,111 @@
+"""A calibration as a description that extends the one it started from, and as a table.
+
+The file is an ordinary description: ``extends``, then the fitted values, each with source and
+quality ``fitted``.  Its head is the record: data, version, rows, errors before and after.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import simulator
+from simulator.validate.calibrate import Calibration, Fitted
+from simulator.validate.metrics import Errors
+
+STRONG = 0.7
+"""Correlations above this are told: such parameters stand in for each other."""
+
+
+def overlay(result: Calibration, data: Path, today: date) -> str:
+    """The text of the YAML file."""
+    tree: dict[str, Any] = {}
+    for one in result.fitted:
+        *blocks, key = one.parameter.path.split(".")
+        place = tree
+        for block in blocks:
+            place = place.setdefault(block, {})
+        place[key] = _value(one)
+    lines = [
+        f"# {line}".rstrip()
+        for line in (
+            *_record(result, data, today),
+            "",
+            *(f"{a} and {b} stand in for each other ({c:+.2f})" for a, b, c in strong(result)),
+        )
+    ]
+    source = (
+        f"fitted to {result.fit_after.n} rows of {', '.join(result.operators)} on {result.gpu}, "
+        f"{today.isoformat()}"
+    )
+    lines += [f"extends: {result.hardware}", f"source: {source}", "quality: fitted", ""]
+    lines += list(_yaml(tree, 0))
+    return "\n".join(lines) + "\n"
+
+
+def summary(result: Calibration) -> str:
+    """What was fitted and how well, for people."""
+    width = max(len(one.parameter.path) for one in result.fitted)
+    lines = [
+        f"{one.parameter.path:<{width}}  {one.parameter.text(one.before):>12} -> "
+        f"{one.parameter.text(one.after):>12}  +-{100 * one.uncertainty:.0f} %"
+        for one in result.fitted
+    ]
+    lines += [f"{a} and {b} are correlated, {c:+.2f}" for a, b, c in strong(result)]
+    return "\n".join([*lines, *_errors(result)])
+
+
+def strong(result: Calibration) -> list[tuple[str, str, float]]:
+    """Pairs of parameters whose fitted values depend on each other."""
+    paths = [one.parameter.path for one in result.fitted]
+    first, second = np.nonzero(np.triu(np.abs(result.correlation) > STRONG, 1))
+    return [
+        (paths[a], paths[b], float(result.correlation[a, b]))
+        for a, b in zip(first, second, strict=True)
+    ]
+
+
+def _record(result: Calibration, data: Path, today: date) -> list[str]:
+    return [
+        f"{result.hardware}, fitted to measured times by accsim {simulator.__version__} on "
+        f"{today.isoformat()}.",
+        f"Data: folder '{data.name}', {', '.join(result.operators)} on {result.gpu}; fitted to one "
+        "half of the shape",
+        "families, scored on the other. Errors are of the time a row's method reports.",
+        *_errors(result),
+    ]
+
+
+def _errors(result: Calibration) -> list[str]:
+    return [
+        _line("fitted families, before", result.fit_before),
+        _line("fitted families, after", result.fit_after),
+        _line("other families, before", result.score_before),
+        _line("other families, after", result.score_after),
+    ]
+
+
+def _line(name: str, errors: Errors) -> str:
+    return (
+        f"{name:<24} n {errors.n:>4}  mean {100 * errors.mape:5.1f} %  median "
+        f"{100 * errors.median:5.1f} %  p90 {100 * errors.p90:5.1f} %  bias "
+        f"{100 * errors.bias:+6.1f} %"
+    )
+
+
+def _value(one: Fitted) -> str:
+    uncertain = f"+-{100 * one.uncertainty:.0f} %; was {one.parameter.text(one.before)}"
+    return f'{{value: {one.parameter.text(one.after)}, note: "{uncertain}"}}'
+
+
+def _yaml(tree: dict[str, Any], depth: int) -> list[str]:
+    lines = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            lines += [f"{'  ' * depth}{key}:", *_yaml(value, depth + 1)]
+        else:
+            lines.append(f"{'  ' * depth}{key}: {value}")
+    return lines
