@@ -28,8 +28,10 @@ from simulator.validate.run import of_type, prepare
 GPU = "a100-sxm-80gb"
 SHAPES = [
     {"m": m, "n": n, "k": k}
-    for n, k in ((64, 256), (96, 512), (256, 128), (512, 1024), (80, 2048), (1024, 64))
-    + ((32, 4096), (160, 768), (48, 320), (320, 64), (128, 192), (224, 576))
+    for n, k in (
+        *((64, 256), (96, 512), (256, 128), (512, 1024), (80, 2048), (1024, 64)),
+        *((32, 4096), (160, 768), (48, 320), (320, 64), (128, 192), (224, 576)),
+    )
     for m in (1, 16, 128, 512)
 ]
 TRUTH = ("launch.product_ramp=2 us", "chip.sm.barrier_cycles=120")
@@ -66,7 +68,7 @@ def test_it_finds_what_made_the_times(prepared, parameters):
     ramp, barrier = result.fitted
     # The prior pulls each a little towards the description.
     assert ramp.after == pytest.approx(2, rel=0.1)
-    assert barrier.after == pytest.approx(120, rel=0.2)
+    assert 2 * barrier.before < barrier.after < 130
     assert result.score_before.mape > 0.15
     assert result.score_after.mape < 0.03
     text = overlay(result, Path("folder"), date(2026, 1, 2))
