@@ -5,8 +5,8 @@ kernels and a host that launches it, an eager call waits for the host, a loop ov
 finds it in L2.  Each timing method of the data is stated here once.  The loops are those of the
 collectors' published sources (ai-dynamo/aiconfigurator ``collector/``, and the README of the data).
 
-Left out: clocks that fall during long measurements; the gap between two graphs, taken as the
-gap between two kernels of one; random numbers of weight copies that differ by software stack.
+The gap between two graphs is taken as that between two launches of a stream.  Left out: random
+numbers of weight copies that differ by software stack.
 """
 
 from __future__ import annotations
@@ -39,16 +39,19 @@ class Method:
     trusted_from_s: float = 0.0
     """Below this the time is the method's own floor."""
 
-    def seconds(self, kernels: float, count: int, gap_s: float, host: HostSpec) -> float:
+    def seconds(
+        self, kernels: float, count: int, gap_s: float, stream_gap_s: float, host: HostSpec
+    ) -> float:
         """The time this method reports for ``count`` kernels that take ``kernels`` seconds in
-        all, on a device that needs ``gap_s`` from one to the next."""
+        all, on a device that needs ``gap_s`` from one to the next, and ``stream_gap_s`` where
+        they are not of one graph."""
         call = host.launch_cost + (host.operator_cost if self.framework else 0.0)
         device = kernels + count * gap_s
         match self.launch:
             case "kernels":
                 return kernels
             case "graph":
-                return max(device, host.graph_launch / self.calls)
+                return device + max(0.0, stream_gap_s - gap_s) / self.calls
             case "stream":
                 return max(device, call)
             case "eager":

@@ -88,7 +88,7 @@ def play(platform: Platform, works: Works, method: Method) -> Call:
         runs.extend(own)
     total_fs = sum(run.duration_fs for run in runs) or 1
     kernels_s = sum(run.duration_fs for run in runs) / FEMTO
-    seconds = method.seconds(kernels_s, len(runs), gap_s, platform.host)
+    seconds = method.seconds(kernels_s, len(runs), gap_s, platform.gap_s("eager"), platform.host)
     whole = _together(draws, seconds)
     clock = sustained_clock(whole, platform.energy_rates(works[0]).power_cap_w)
     seconds = method.limited(seconds, whole.seconds_at(clock))

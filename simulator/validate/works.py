@@ -93,7 +93,8 @@ def _gemm(row: Row, new: _Storages, method: Method) -> Works:
 
 
 def _attention(row: Row, new: _Storages, method: Method) -> Works:
-    """Write the new keys and values into the cache, then attend: the serving stacks' call."""
+    """Rotate queries and keys, write the new keys and values into the cache, attend: what the
+    serving stacks time as one call."""
     names = ("batch", "heads", "kv_heads", "head_dim", "q_len", "kv_len")
     batch, heads, kv_heads, head_dim, q_len, kv_len = (row.sizes[name] for name in names)
     if heads % kv_heads:
@@ -102,8 +103,11 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
         raise Unsupported("more queries than keys")
     query = batch * heads * q_len * head_dim
     added = batch * kv_heads * q_len * head_dim
-    q = new(query)
+    q, plain_q, plain_k = new(query), new(query), new(added)
     new_k, new_v = new(added), new(added)
+    rotate = Elementwise(
+        (plain_q, plain_k), (q, new_k), elements=query + added, vector_per_element=3
+    )
     k, v = (new(batch * kv_heads * kv_len * head_dim, "kv_cache") for _ in range(2))
     # The cache holds whole pages of tokens; new ones lie at its end.
     ends = tuple(
@@ -123,7 +127,7 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
         value_dim=head_dim,
         causal=bool(row.sizes["causal"]),
     )
-    return (append, attend)
+    return (rotate, append, attend)
 
 
 # --------------------------------------------------------------------------------- experts

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -377,4 +378,4 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
     def place(operand: Operand) -> int:
         return spec.capacity_bytes if operand is partial else address(operand)
 
-    return kernel, elementwise(spec, combine, place)[0]
+    return kernel, replace(elementwise(spec, combine, place)[0], ramp=ramp)

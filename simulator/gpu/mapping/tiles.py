@@ -27,7 +27,9 @@ SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
 """Bytes per K-step of streaming kernels: the longest that divides a row."""
 MIN_SPLIT_K_BYTES = 512
-FEW_STAGES, MOST_STAGES = 4, 8
+FEW_STAGES = 4
+RING_BYTES = 1024
+"""Bytes along K in flight at most: eight stages of a line, as in kernels for small tiles."""
 STREAM_ROWS = 16
 """Up to this many rows of A the kernel streams B: long K-steps, one row of tiles."""
 
@@ -116,11 +118,11 @@ def _shape(m: int, n: int, k_bytes: int, registers: int, shared: int) -> dict[st
     threads = 256 if m * n >= 128 * 128 else 128
     needed = m * n + threads * 64
     stage = (m + n) * k_bytes
-    stages = min(FEW_STAGES, shared // stage)
-    if stages < 2 or needed > registers:
+    if shared // stage < 2 or needed > registers:
         return None
-    # Small tiles take more of what the blocks beside them leave.
-    stages = max(stages, min(MOST_STAGES, shared // stage // (registers // needed)))
+    # Small tiles take more of what the blocks beside them leave, up to a ring's length.
+    beside = shared // stage // (registers // needed)
+    stages = min(max(beside, FEW_STAGES), shared // stage, max(2, RING_BYTES // k_bytes))
     return {
         "stages": stages,
         "threads": threads,
