@@ -17,9 +17,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from simulator.errors import AccsimError
+from simulator.paths import published_figures
 from simulator.units import DIMENSIONS, Hertz
 
-FOLDER = Path(__file__).parent / "published"
+FOLDER = published_figures()
 Kind = Literal["board", "microbenchmark", "paper", "simulator"]
 
 _UNITS: dict[str, tuple[str, float]] = {

@@ -1,0 +1,91 @@
+"""Microbenchmarks of whole kernels: streams, launch intervals, matrix pipes.
+
+A benchmark repeats its kernel and reports the time of one; so do these, on the last of three
+repetitions, whose operands and dirty lines are where the one before left them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from simulator.engine.program import Compute, Kernel, Loop, Program, grid
+from simulator.gpu.machine import PIPE_UNITS_PER_CLOCK
+from simulator.gpu.platform import GpuPlatform
+from simulator.system.plan import plan_work
+from simulator.system.run import execute
+from simulator.system.specs import Hardware
+from simulator.trace.work import Elementwise, Operand, Work
+from simulator.units import BYTES, parse
+from simulator.validate.microbench.laboratory import FEMTO, gpu, machine, play
+from simulator.validate.probe import probe
+
+REPETITIONS = 3
+STREAMS = {"init": (0, 1), "read": (1, 0), "scale": (1, 1), "triad": (2, 1)}
+"""Arrays a kernel reads and writes."""
+STREAM_BYTES = 256 << 20
+PRODUCTS = 256
+"""Products that each resident block does one after another."""
+
+
+def steady_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> float:
+    """Time from one repetition's end to the next one's."""
+    platform = GpuPlatform(gpu(hardware))
+    plan = plan_work([*works] * REPETITIONS, platform, "microbenchmark")
+    kernels = execute(plan, platform, launch).kernels
+    before, last = (
+        max(kernel.end_fs for kernel in kernels if kernel.index < len(works) * count)
+        for count in (REPETITIONS - 1, REPETITIONS)
+    )
+    return (last - before) * FEMTO
+
+
+def _stream(kernel: str, size: int) -> Elementwise:
+    """A kernel over float64 arrays of ``size`` bytes each."""
+    reads, writes = STREAMS[kernel]
+    arrays = [
+        Operand(number, 0, size, 64, "float64", "activation", size)
+        for number in range(reads + writes)
+    ]
+    return Elementwise(tuple(arrays[:reads]), tuple(arrays[reads:]), elements=size // 8)
+
+
+@probe("B/s")
+def stream(hardware: Hardware, kernel: str, size: str = "256 MiB") -> float:
+    """Bytes moved per second by a kernel over arrays of ``size``, blocks as many as fit."""
+    return stream_rate(hardware, kernel, int(parse(size, BYTES)))
+
+
+def stream_rate(hardware: Hardware, kernel: str, size: int = STREAM_BYTES) -> float:
+    """As :func:`stream`, with the size in bytes."""
+    seconds = steady_seconds(hardware, [_stream(kernel, size)], "graph")
+    return sum(STREAMS[kernel]) * size / seconds
+
+
+@probe("s")
+def launch_interval(hardware: Hardware, moved: str, launch: str) -> float:
+    """Time per kernel of small copies launched back to back; ``moved`` counts both sides."""
+    return interval_seconds(hardware, int(parse(moved, BYTES)), launch)
+
+
+def interval_seconds(hardware: Hardware, moved: int, launch: str) -> float:
+    """As :func:`launch_interval`, in bytes."""
+    return steady_seconds(hardware, [_stream("scale", moved // 2)], launch)
+
+
+@probe("op/s")
+def matrix_rate(
+    hardware: Hardware, dtype: str, m: int, n: int, k: int, blocks: int = 0
+) -> float:
+    """Operations per second of matrix pipes alone: on every SM so many blocks (0: as many as it
+    holds) each wait for one product of this shape before they start the next."""
+    spec = gpu(hardware)
+    sm = spec.chip.sm
+    per_clock = next(rate for kind, rate in sm.matrix.items() if kind == dtype)
+    operations = 2 * m * n * k
+    units = math.ceil(operations * PIPE_UNITS_PER_CLOCK / per_clock)
+    count = (blocks or sm.thread_blocks) * spec.chip.sms
+    program = Program(((Loop(PRODUCTS, (Compute("matrix", units),)),),))
+    needs = {"shared": sm.shared_memory // (blocks or sm.thread_blocks), "blocks": 1}
+    seconds = play(machine(hardware), Kernel("products", "sm", (program,), grid(count), needs))
+    return count * PRODUCTS * operations / seconds
