@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simulator.engine.device import Device
 from simulator.engine.program import (
     Access,
     Kernel,
@@ -23,6 +24,7 @@ from simulator.engine.program import (
     grid,
 )
 from simulator.gpu.mapping.streams import block_needs, start
+from simulator.gpu.platform import GpuPlatform
 from simulator.gpu.spec import GpuSpec
 from simulator.system.specs import Hardware
 from simulator.units import BYTES, parse
@@ -33,15 +35,19 @@ LINE_BYTES = 128
 LOAD_BYTES = 32
 CHASE_LOADS = 8192
 """Loads of a chain that are timed: refresh and banks average out to a tenth of a per cent."""
-NEVER_CACHED = 8
+NEVER_CACHED = 2
 """Times the cache, above which a chain finds nothing of itself: it is not walked before."""
-WARM_LINES = 64
-"""Lines that one block of the warm-up fetches at once."""
-OCCUPANCY_ARRAYS = {"read": (1, 0), "scale": (1, 1)}
-"""Arrays that the kernels of ``occupied_stream`` read and write."""
+WARM_LINES, WARM_BLOCKS = 8, 4
+"""Lines that one block of the warm-up fetches at once, blocks on an SM: together so few that lines
+reach the cache in the order of the chain."""
 BLOCKS_PER_SM = 2
 """``gpu-stream`` lets so many blocks reside on an SM, whatever their size."""
 ELEMENT_BYTES = 8
+SHORT_ROUNDS, LONG_ROUNDS, LONG_BYTES = 4, 12, 16 << 20
+"""Blocks that each place on an SM plays in turn, and bytes of an array that are enough."""
+LEFT_BYTES = 1 << 16
+STREAMS = {"init": (0, 1), "read": (1, 0), "scale": (1, 1), "triad": (2, 1)}
+"""Arrays a kernel reads and writes."""
 
 
 @probe("s")
@@ -69,7 +75,9 @@ def chase_seconds(hardware: Hardware, footprint: int) -> float:
             inner_stride=LINE_BYTES,
             index=padded,
         )
-        play(device, Kernel("warm-up", "sm", (Program(((Access(fetch),),)),), grid(blocks)))
+        needs = {"shared": gpu(hardware).chip.sm.shared_memory // WARM_BLOCKS}
+        program = Program(((Access(fetch),),))
+        play(device, Kernel("warm-up", "sm", (program,), grid(blocks), needs))
     chain = np.resize(order, CHASE_LOADS) if lines < CHASE_LOADS else order[:CHASE_LOADS]
     load = Pattern("read", "load", LOAD_BYTES, loops=(1,), inner_stride=LINE_BYTES, index=chain)
     walk = Kernel("chase", "sm", (Program(((Loop(len(chain), (Access(load),)),),)),), grid(1))
@@ -118,21 +126,26 @@ def bulk_load_rate(hardware: Hardware, blocks: int, chunk: int) -> float:
 def occupied_stream(hardware: Hardware, kernel: str, threads: int) -> float:
     """Bytes per second of a stream at low occupancy: two blocks of ``threads`` threads reside on
     each SM, every thread has one 8-byte element to read (and, for ``scale``, to write)."""
-    reads, writes = OCCUPANCY_ARRAYS[kernel]
+    reads, writes = STREAMS[kernel]
     spec = gpu(hardware)
     piece = threads * ELEMENT_BYTES
     resident = BLOCKS_PER_SM * spec.chip.sms
     device = machine(hardware)
-    if writes:
-        # A stream that has run for long finds the cache full of what it wrote.
-        device.install("l2", spec.capacity_bytes // 2, spec.l2.capacity, True)
-    rounds = max(12, -(-(16 << 20) // (resident * piece)))
+    _leave(device, spec, reads, writes)
+    rounds = max(LONG_ROUNDS, -(-LONG_BYTES // (resident * piece)))
     launch = _blocks(spec, piece, reads, writes, threads)
-    before, long = launch(0, 4 * resident), launch(4 * resident, rounds * resident)
-    # Blocks follow each other: what a short launch takes less than a long one is steady.
-    ramp = play(device, before)
-    whole = play(device, long)
-    return (rounds - 4) * resident * piece * (reads + writes) / (whole - ramp)
+    # Blocks follow each other: what a long launch takes more than a short one is steady.
+    short = play(device, launch(0, SHORT_ROUNDS * resident))
+    long = play(device, launch(SHORT_ROUNDS * resident, rounds * resident))
+    return (rounds - SHORT_ROUNDS) * resident * piece * (reads + writes) / (long - short)
+
+
+def _leave(device: Device, spec: GpuSpec, reads: int, writes: int) -> None:
+    """Fill the cache with what a stream that has run for long leaves there: pieces it read and
+    pieces it wrote, which have yet to go to memory."""
+    for number in range(-(-spec.l2.capacity // LEFT_BYTES)):
+        place = spec.capacity_bytes // 2 + number * LEFT_BYTES
+        device.install(GpuPlatform.cache, place, LEFT_BYTES, number % (reads + writes) < writes)
 
 
 def _blocks(
@@ -140,16 +153,18 @@ def _blocks(
 ) -> Callable[[int, int], Kernel]:
     """A launch of ``count`` blocks from block ``first`` on: array after array, piece by piece."""
     far = 1 << 30
-    steps: list[Step] = [start(spec)]
-    for kind, path, arrays, base in (
-        ("read", "load", reads, 0),
-        ("write", "store", writes, reads * far),
-    ):
-        for array in range(arrays):
-            pattern = Pattern(kind, path, piece, base=base + array * far, coordinates=(piece,))
-            steps.append(Access(pattern))
-    program = Program((tuple(steps),))
-    needs = block_needs(spec.chip.sm.shared_memory // BLOCKS_PER_SM, min(threads, 256))
+    whole = [
+        Pattern(kind, path, piece, base=array * far, coordinates=(piece,))
+        for array, (kind, path) in enumerate(
+            [("read", "load")] * reads + [("write", "store")] * writes
+        )
+    ]
+    steps: list[Step] = [start(spec), *(Access(pattern, "loaded") for pattern in whole[:reads])]
+    if reads:
+        steps.append(Wait("loaded", reads))
+    steps += [Access(pattern) for pattern in whole[reads:]]
+    program = Program((tuple(steps),), {"loaded": 0})
+    needs = block_needs(spec.chip.sm.shared_memory // BLOCKS_PER_SM, threads)
 
     def launch(first: int, count: int) -> Kernel:
         tasks = grid(count)

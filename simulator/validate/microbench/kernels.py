@@ -12,25 +12,29 @@ from collections.abc import Sequence
 from simulator.engine.program import Compute, Kernel, Loop, Program, grid
 from simulator.gpu.machine import PIPE_UNITS_PER_CLOCK
 from simulator.gpu.platform import GpuPlatform
+from simulator.gpu.spec import GpuSpec
 from simulator.system.plan import plan_work
 from simulator.system.run import execute
 from simulator.system.specs import Hardware
 from simulator.trace.work import Elementwise, Operand, Work
 from simulator.units import BYTES, parse
+from simulator.validate.microbench.accesses import STREAMS
 from simulator.validate.microbench.laboratory import FEMTO, gpu, machine, play
 from simulator.validate.probe import probe
 
 REPETITIONS = 3
-STREAMS = {"init": (0, 1), "read": (1, 0), "scale": (1, 1), "triad": (2, 1)}
-"""Arrays a kernel reads and writes."""
 STREAM_BYTES = 256 << 20
-PRODUCTS = 256
+PRODUCTS = 64
 """Products that each resident block does one after another."""
 
 
 def steady_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> float:
     """Time from one repetition's end to the next one's."""
-    platform = GpuPlatform(gpu(hardware))
+    return _steady(gpu(hardware), works, launch)
+
+
+def _steady(spec: GpuSpec, works: Sequence[Work], launch: str) -> float:
+    platform = GpuPlatform(spec)
     plan = plan_work([*works] * REPETITIONS, platform, "microbenchmark")
     kernels = execute(plan, platform, launch).kernels
     before, last = (
@@ -69,8 +73,13 @@ def launch_interval(hardware: Hardware, moved: str, launch: str) -> float:
 
 
 def interval_seconds(hardware: Hardware, moved: int, launch: str) -> float:
-    """As :func:`launch_interval`, in bytes."""
-    return steady_seconds(hardware, [_stream("scale", moved // 2)], launch)
+    """As :func:`launch_interval`, in bytes. The host issues ahead of the device, so that the
+    device sets the pace."""
+    spec = gpu(hardware)
+    ahead = spec.host.model_copy(update={"operator_cost": 0.0, "launch_cost": 0.0})
+    return _steady(
+        spec.model_copy(update={"host": ahead}), [_stream("scale", moved // 2)], launch
+    )
 
 
 @probe("op/s")

@@ -1,0 +1,290 @@
+"""The benchmarks: each a function from a described GPU to one frozen curve.
+
+A new one is one function below :func:`benchmark`; the command, the table, the figure and the JSON
+follow the registry.  Points are in the units that publications use; ``x`` and ``y`` say which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from simulator.gpu.mapping.tiles import TILE_M, TILE_N
+from simulator.system.specs import Hardware
+from simulator.units import BYTES, parse
+from simulator.validate.microbench.accesses import (
+    BLOCKS_PER_SM,
+    bulk_load_rate,
+    chase_seconds,
+    occupied_stream,
+    shared_read_rate,
+)
+from simulator.validate.microbench.kernels import (
+    STREAMS,
+    interval_seconds,
+    matrix_rate,
+    stream_rate,
+)
+from simulator.validate.microbench.laboratory import gpu
+
+MIB = 1 << 20
+Point = tuple[float, float]
+Arguments = Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a curve."""
+
+    name: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """A number that a curve settles at."""
+
+    quantity: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What one benchmark found."""
+
+    benchmark: str
+    series: tuple[Series, ...]
+    plateaus: tuple[Plateau, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """``unit`` is empty for plain numbers."""
+
+    label: str
+    unit: str
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """An entry of the registry."""
+
+    name: str
+    title: str
+    x: Axis
+    y: Axis
+    probe: str
+    """The probe that published figures of this benchmark name."""
+    place: Callable[[Arguments], float | None]
+    """Where on the x axis a published figure with these arguments stands, if anywhere."""
+    run: Callable[[Hardware], Curve] = field(repr=False)
+
+
+BENCHMARKS: dict[str, Benchmark] = {}
+
+
+def benchmark(
+    title: str,
+    x: Axis,
+    y: Axis,
+    probe: str,
+    place: Callable[[Arguments], float | None] = lambda arguments: None,
+) -> Callable[[Callable[[Hardware], Curve]], Callable[[Hardware], Curve]]:
+    """Enter a function into the registry under its own name."""
+
+    def enter(run: Callable[[Hardware], Curve]) -> Callable[[Hardware], Curve]:
+        BENCHMARKS[run.__name__] = Benchmark(run.__name__, title, x, y, probe, place, run)
+        return run
+
+    return enter
+
+
+def _size(key: str) -> Callable[[Arguments], float | None]:
+    return lambda arguments: float(parse(arguments[key], BYTES))
+
+
+def _flying(arguments: Arguments) -> float:
+    return float(int(arguments["blocks"]) * parse(arguments["size"], BYTES))
+
+
+def _sweep(capacity: int, *shares: float) -> list[int]:
+    """Footprints in whole MiB, by their share of a capacity."""
+    return sorted({max(1, round(share * capacity / MIB)) * MIB for share in shares})
+
+
+@benchmark(
+    "Latency of a dependent load",
+    Axis("footprint", "B"),
+    Axis("latency", "clk", log=False),
+    "pointer_chase",
+    _size("footprint"),
+)
+def chase(hardware: Hardware) -> Curve:
+    """One thread follows a random chain through a buffer (``gpu-latency``)."""
+    spec = gpu(hardware)
+    footprints = _sweep(spec.l2.capacity, 1 / 16, 1 / 4, 0.5, 0.65, 0.8, 1, 1.5, 3, 12)
+    points = tuple(
+        (float(size), chase_seconds(hardware, size) * spec.chip.clock) for size in footprints
+    )
+    return Curve(
+        "chase",
+        (Series("random chain", points),),
+        (
+            Plateau("L2 hit", points[1][1], "clk"),
+            Plateau("DRAM", points[-1][1], "clk"),
+        ),
+    )
+
+
+@benchmark(
+    "All SMs read one buffer",
+    Axis("footprint", "B"),
+    Axis("bandwidth", "GB/s", log=False),
+    "shared_reads",
+    _size("footprint"),
+)
+def l2(hardware: Hardware) -> Curve:
+    """Reads of a shared buffer again and again, many in flight (``gpu-l2-cache``)."""
+    footprints = _sweep(gpu(hardware).l2.capacity, 1 / 8, 1 / 4, 0.5, 0.7, 0.85, 1, 1.5)
+    points = tuple((float(size), shared_read_rate(hardware, size) / 1e9) for size in footprints)
+    return Curve(
+        "l2",
+        (Series("all SMs", points),),
+        (
+            Plateau("inside L2", points[1][1], "GB/s"),
+            Plateau("beyond L2", points[-1][1], "GB/s"),
+        ),
+    )
+
+
+@benchmark(
+    "Streams over size",
+    Axis("bytes of one array", "B"),
+    Axis("bandwidth", "GB/s", log=False),
+    "stream",
+    lambda arguments: float(parse(arguments.get("size", "256 MiB"), BYTES)),
+)
+def stream(hardware: Hardware) -> Curve:
+    """Repeated kernels over arrays of float64, gaps between kernels included."""
+    sizes = [number * MIB for number in (1, 4, 16, 64)]
+    large = 256 * MIB
+    rates = {name: stream_rate(hardware, name, large) / 1e9 for name in STREAMS}
+    series = tuple(
+        Series(
+            name,
+            (
+                *((float(size), stream_rate(hardware, name, size) / 1e9) for size in sizes),
+                (float(large), rates[name]),
+            ),
+        )
+        for name in ("read", "scale")
+    )
+    return Curve(
+        "stream", series, tuple(Plateau(name, rate, "GB/s") for name, rate in rates.items())
+    )
+
+
+@benchmark(
+    "Streams over occupancy",
+    Axis("threads on an SM", "", log=False),
+    Axis("bandwidth", "GB/s", log=False),
+    "occupied_stream",
+    lambda arguments: float(BLOCKS_PER_SM * int(arguments["threads"])),
+)
+def occupancy(hardware: Hardware) -> Curve:
+    """Two blocks per SM, one 8-byte element per thread (``gpu-stream``)."""
+    most = gpu(hardware).chip.sm.threads // BLOCKS_PER_SM
+    counts = sorted({max(32, round(most * share / 32) * 32) for share in (1 / 32, 1 / 8, 0.3, 0.6)})
+    threads = (*counts, most)
+    series = tuple(
+        Series(
+            name,
+            tuple(
+                (float(BLOCKS_PER_SM * count), occupied_stream(hardware, name, count) / 1e9)
+                for count in threads
+            ),
+        )
+        for name in ("read", "scale")
+    )
+    return Curve("occupancy", series)
+
+
+@benchmark(
+    "Reads over bytes in flight",
+    Axis("bytes in flight", "B"),
+    Axis("bandwidth", "GB/s", log=False),
+    "bulk_loads",
+    _flying,
+)
+def flight(hardware: Hardware) -> Curve:
+    """Blocks that each keep one bulk load in flight (the published table of TMA loads)."""
+    sms = gpu(hardware).chip.sms
+
+    def line(blocks: int, sizes: Sequence[int]) -> Series:
+        points = tuple(
+            (float(blocks * size), bulk_load_rate(hardware, blocks, size) / 1e9) for size in sizes
+        )
+        return Series(f"{blocks // sms} per SM", points)
+
+    series = (line(sms, (1024, 2048, 4096, 8192, 16384)), line(4 * sms, (1024, 4096, 16384)))
+    best = max(rate for one in series for _, rate in one.points)
+    return Curve("flight", series, (Plateau("most", best, "GB/s"),))
+
+
+@benchmark(
+    "Interval of kernels launched back to back",
+    Axis("bytes moved by a kernel", "B"),
+    Axis("interval", "us"),
+    "launch_interval",
+    _size("moved"),
+)
+def launch(hardware: Hardware) -> Curve:
+    """Small copies in a captured graph and one by one in a stream (``gpu-small-kernels``)."""
+    sizes = (64_000, 256_000, 1_000_000, 4_000_000, 16_000_000, 64_000_000)
+    series = tuple(
+        Series(
+            name,
+            tuple(
+                (float(size), interval_seconds(hardware, size, how) * 1e6) for size in sizes
+            ),
+        )
+        for name, how in (("graph", "graph"), ("stream", "eager"))
+    )
+    return Curve(
+        "launch",
+        series,
+        tuple(Plateau(f"{one.name}, 64 kB", one.points[0][1], "us") for one in series),
+    )
+
+
+@benchmark(
+    "Matrix pipes over shape of a product",
+    Axis("multiply-adds of a product", ""),
+    Axis("rate", "TFLOP/s", log=False),
+    "matrix_rate",
+    lambda arguments: float(int(arguments["m"]) * int(arguments["n"]) * int(arguments["k"])),
+)
+def matrix(hardware: Hardware) -> Curve:
+    """Products that wait for each other, from one instruction to the K-step of a large tile, in
+    one block on an SM and in as many as it holds. No loads: the pipe alone."""
+    kinds = list(gpu(hardware).chip.sm.matrix)
+    usual = next((kind for kind in ("float16", "bfloat16") if kind in kinds), kinds[0])
+    shapes = ((16, 8, 16), (64, 64, 16), *((m, n, 64) for m, n in zip(TILE_M, TILE_N, strict=True)))
+
+    def line(blocks: int) -> tuple[Point, ...]:
+        points = {
+            float(m * n * k): matrix_rate(hardware, usual, m, n, k, blocks) / 1e12
+            for m, n, k in shapes
+        }
+        return tuple(sorted(points.items()))
+
+    return Curve(
+        "matrix",
+        (Series("one block on an SM", line(1)), Series("as many as fit", line(0))),
+        tuple(
+            Plateau(kind, matrix_rate(hardware, kind, 128, 128, 64) / 1e12, "TFLOP/s")
+            for kind in kinds
+        ),
+    )
