@@ -27,7 +27,7 @@ def microbench(
         typer.Option(help="Folder for microbench.json and the figure (.svg and .png)."),
     ] = None,
 ) -> None:
-    """Chase pointers, stream, launch and multiply on a described GPU; compare what was published."""
+    """Chase pointers, stream, launch, multiply on a described GPU, beside what was published."""
     from simulator.validate.microbench import report
     from simulator.validate.microbench.run import microbench as run
 

@@ -152,11 +152,17 @@ def _read(file: Path) -> Iterator[Figure]:
         try:
             yield Figure(citation=sources[fields["source"]], **fields)
         except (ValidationError, TypeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": error}
-            key = ".".join(str(part) for part in first.get("loc", ()))
             raise FigureError(
-                f"{key}: {first['msg']}".lstrip(": "), where=place, remedy="see README.md"
+                _reason(error), where=place, remedy="see validation/README.md"
             ) from None
+
+
+def _reason(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return str(error)
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key}: {first['msg']}".lstrip(": ")
 
 
 def _join(group: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from simulator.validate.probe import probe
 
 LINE_BYTES = 128
 LOAD_BYTES = 32
-CHASE_LOADS = 8192
+CHASE_LOADS = 4096
 """Loads of a chain that are timed: refresh and banks average out to a tenth of a per cent."""
 NEVER_CACHED = 2
 """Times the cache, above which a chain finds nothing of itself: it is not walked before."""
@@ -53,17 +53,13 @@ STREAMS = {"init": (0, 1), "read": (1, 0), "scale": (1, 1), "triad": (2, 1)}
 @probe("s")
 def pointer_chase(hardware: Hardware, footprint: str) -> float:
     """Time of one load of a lone thread that follows a random chain through every line of a
-    buffer, after the chain has been walked once."""
-    return chase_seconds(hardware, int(parse(footprint, BYTES)))
-
-
-def chase_seconds(hardware: Hardware, footprint: int) -> float:
-    """As :func:`pointer_chase`, in bytes. The walk before is done by all SMs together, in the
-    order of the chain, and leaves in the caches what a walk by one thread would."""
-    lines = max(1, footprint // LINE_BYTES)
+    buffer, after the chain has been walked once. That walk is done by all SMs together, in the
+    order of the chain, and leaves in the cache what a walk by one thread would."""
+    size = int(parse(footprint, BYTES))
+    lines = max(1, size // LINE_BYTES)
     order = np.random.default_rng(0).permutation(lines).astype(np.int64)
     device = machine(hardware)
-    if footprint <= NEVER_CACHED * gpu(hardware).l2.capacity:
+    if size <= NEVER_CACHED * gpu(hardware).l2.capacity:
         blocks = -(-lines // WARM_LINES)
         padded = np.resize(order, blocks * WARM_LINES)
         fetch = Pattern(
@@ -87,13 +83,8 @@ def chase_seconds(hardware: Hardware, footprint: int) -> float:
 @probe("B/s")
 def shared_reads(hardware: Hardware, footprint: str) -> float:
     """All SMs read one buffer together again and again, many loads in flight."""
-    return shared_read_rate(hardware, int(parse(footprint, BYTES)))
-
-
-def shared_read_rate(hardware: Hardware, footprint: int) -> float:
-    """As :func:`shared_reads`, in bytes."""
     chunk, flying, blocks = 1024, 4, 8 * gpu(hardware).chip.sms
-    count = max(1, footprint // (chunk * blocks))
+    count = max(1, int(parse(footprint, BYTES)) // (chunk * blocks))
     load = Pattern("read", "load", chunk, coordinates=(chunk,), loops=(0, chunk * blocks))
 
     def passes(number: int) -> Kernel:
@@ -102,19 +93,15 @@ def shared_read_rate(hardware: Hardware, footprint: int) -> float:
         return Kernel("reads", "sm", (Program((steps,), {"free": flying}),), grid(blocks))
 
     device = machine(hardware)
-    play(device, passes(2))
-    short, long = play(device, passes(1)), play(device, passes(4))
-    return 3 * count * blocks * chunk / (long - short)
+    play(device, passes(1))
+    short, long = play(device, passes(1)), play(device, passes(3))
+    return 2 * count * blocks * chunk / (long - short)
 
 
 @probe("B/s")
 def bulk_loads(hardware: Hardware, blocks: int, size: str) -> float:
     """Thread blocks that each keep one bulk load in flight, over untouched memory."""
-    return bulk_load_rate(hardware, blocks, int(parse(size, BYTES)))
-
-
-def bulk_load_rate(hardware: Hardware, blocks: int, chunk: int) -> float:
-    """As :func:`bulk_loads`, with the size in bytes."""
+    chunk = int(parse(size, BYTES))
     rounds = max(20, (24 << 20) // (blocks * chunk))
     load = Pattern("read", "load", chunk, coordinates=(chunk,), loops=(blocks * chunk,))
     program = Program(((Loop(rounds, (Access(load),)),),))

@@ -6,26 +6,17 @@ follow the registry.  Points are in the units that publications use; ``x`` and `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from simulator.gpu.mapping.tiles import TILE_M, TILE_N
 from simulator.system.specs import Hardware
 from simulator.units import BYTES, parse
-from simulator.validate.microbench.accesses import (
-    BLOCKS_PER_SM,
-    bulk_load_rate,
-    chase_seconds,
-    occupied_stream,
-    shared_read_rate,
-)
-from simulator.validate.microbench.kernels import (
-    STREAMS,
-    interval_seconds,
-    matrix_rate,
-    stream_rate,
-)
+from simulator.validate.microbench.accesses import BLOCKS_PER_SM, STREAMS
+from simulator.validate.microbench.kernels import LARGE
 from simulator.validate.microbench.laboratory import gpu
+from simulator.validate.probe import PROBES
 
 MIB = 1 << 20
 Point = tuple[float, float]
@@ -101,6 +92,11 @@ def benchmark(
     return enter
 
 
+def _measure(hardware: Hardware, probe: str, **arguments: str | int) -> float:
+    """The answer of a probe, in SI units; none is asked twice."""
+    return PROBES[probe](hardware, arguments)
+
+
 def _size(key: str) -> Callable[[Arguments], float | None]:
     return lambda arguments: float(parse(arguments[key], BYTES))
 
@@ -126,7 +122,11 @@ def chase(hardware: Hardware) -> Curve:
     spec = gpu(hardware)
     footprints = _sweep(spec.l2.capacity, 1 / 16, 1 / 4, 0.5, 0.65, 0.8, 1, 1.5, 3, 12)
     points = tuple(
-        (float(size), chase_seconds(hardware, size) * spec.chip.clock) for size in footprints
+        (
+            float(size),
+            _measure(hardware, "pointer_chase", footprint=f"{size} B") * spec.chip.clock,
+        )
+        for size in footprints
     )
     return Curve(
         "chase",
@@ -148,7 +148,10 @@ def chase(hardware: Hardware) -> Curve:
 def l2(hardware: Hardware) -> Curve:
     """Reads of a shared buffer again and again, many in flight (``gpu-l2-cache``)."""
     footprints = _sweep(gpu(hardware).l2.capacity, 1 / 8, 1 / 4, 0.5, 0.7, 0.85, 1, 1.5)
-    points = tuple((float(size), shared_read_rate(hardware, size) / 1e9) for size in footprints)
+    points = tuple(
+        (float(size), _measure(hardware, "shared_reads", footprint=f"{size} B") / 1e9)
+        for size in footprints
+    )
     return Curve(
         "l2",
         (Series("all SMs", points),),
@@ -164,19 +167,23 @@ def l2(hardware: Hardware) -> Curve:
     Axis("bytes of one array", "B"),
     Axis("bandwidth", "GB/s", log=False),
     "stream",
-    lambda arguments: float(parse(arguments.get("size", "256 MiB"), BYTES)),
+    lambda arguments: float(parse(arguments.get("size", LARGE), BYTES)),
 )
 def stream(hardware: Hardware) -> Curve:
     """Repeated kernels over arrays of float64, gaps between kernels included."""
-    sizes = [number * MIB for number in (1, 4, 16, 64)]
-    large = 256 * MIB
-    rates = {name: stream_rate(hardware, name, large) / 1e9 for name in STREAMS}
+    rates = {name: _measure(hardware, "stream", kernel=name) / 1e9 for name in STREAMS}
     series = tuple(
         Series(
             name,
             (
-                *((float(size), stream_rate(hardware, name, size) / 1e9) for size in sizes),
-                (float(large), rates[name]),
+                *(
+                    (
+                        float(size * MIB),
+                        _measure(hardware, "stream", kernel=name, size=f"{size} MiB") / 1e9,
+                    )
+                    for size in (1, 4, 16, 64)
+                ),
+                (float(parse(LARGE, BYTES)), rates[name]),
             ),
         )
         for name in ("read", "scale")
@@ -202,7 +209,10 @@ def occupancy(hardware: Hardware) -> Curve:
         Series(
             name,
             tuple(
-                (float(BLOCKS_PER_SM * count), occupied_stream(hardware, name, count) / 1e9)
+                (
+                    float(BLOCKS_PER_SM * count),
+                    _measure(hardware, "occupied_stream", kernel=name, threads=count) / 1e9,
+                )
                 for count in threads
             ),
         )
@@ -224,11 +234,15 @@ def flight(hardware: Hardware) -> Curve:
 
     def line(blocks: int, sizes: Sequence[int]) -> Series:
         points = tuple(
-            (float(blocks * size), bulk_load_rate(hardware, blocks, size) / 1e9) for size in sizes
+            (
+                float(blocks * size << 10),
+                _measure(hardware, "bulk_loads", blocks=blocks, size=f"{size} KiB") / 1e9,
+            )
+            for size in sizes
         )
         return Series(f"{blocks // sms} per SM", points)
 
-    series = (line(sms, (1024, 2048, 4096, 8192, 16384)), line(4 * sms, (1024, 4096, 16384)))
+    series = (line(sms, (1, 2, 4, 8, 16)), line(4 * sms, (1, 4, 16)))
     best = max(rate for one in series for _, rate in one.points)
     return Curve("flight", series, (Plateau("most", best, "GB/s"),))
 
@@ -242,12 +256,16 @@ def flight(hardware: Hardware) -> Curve:
 )
 def launch(hardware: Hardware) -> Curve:
     """Small copies in a captured graph and one by one in a stream (``gpu-small-kernels``)."""
-    sizes = (64_000, 256_000, 1_000_000, 4_000_000, 16_000_000, 64_000_000)
+    sizes = (64, 256, 1_000, 4_000, 16_000, 64_000)
     series = tuple(
         Series(
             name,
             tuple(
-                (float(size), interval_seconds(hardware, size, how) * 1e6) for size in sizes
+                (
+                    size * 1e3,
+                    _measure(hardware, "launch_interval", moved=f"{size} kB", launch=how) * 1e6,
+                )
+                for size in sizes
             ),
         )
         for name, how in (("graph", "graph"), ("stream", "eager"))
@@ -271,20 +289,17 @@ def matrix(hardware: Hardware) -> Curve:
     one block on an SM and in as many as it holds. No loads: the pipe alone."""
     kinds = list(gpu(hardware).chip.sm.matrix)
     usual = next((kind for kind in ("float16", "bfloat16") if kind in kinds), kinds[0])
-    shapes = ((16, 8, 16), (64, 64, 16), *((m, n, 64) for m, n in zip(TILE_M, TILE_N, strict=True)))
+    tiles = ((m, n, 64) for m, n in zip(TILE_M, TILE_N, strict=True))
+    shapes = sorted(((16, 8, 16), *tiles), key=math.prod)
 
-    def line(blocks: int) -> tuple[Point, ...]:
-        points = {
-            float(m * n * k): matrix_rate(hardware, usual, m, n, k, blocks) / 1e12
-            for m, n, k in shapes
-        }
-        return tuple(sorted(points.items()))
+    def rate(kind: str, m: int, n: int, k: int, **blocks: int) -> float:
+        return _measure(hardware, "matrix_rate", dtype=kind, m=m, n=n, k=k, **blocks) / 1e12
+
+    def line(**blocks: int) -> tuple[Point, ...]:
+        return tuple((float(m * n * k), rate(usual, m, n, k, **blocks)) for m, n, k in shapes)
 
     return Curve(
         "matrix",
-        (Series("one block on an SM", line(1)), Series("as many as fit", line(0))),
-        tuple(
-            Plateau(kind, matrix_rate(hardware, kind, 128, 128, 64) / 1e12, "TFLOP/s")
-            for kind in kinds
-        ),
+        (Series("one block on an SM", line(blocks=1)), Series("as many as fit", line())),
+        tuple(Plateau(kind, rate(kind, 128, 128, 64), "TFLOP/s") for kind in kinds),
     )

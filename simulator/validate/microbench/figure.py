@@ -27,9 +27,7 @@ def panels(report: Report) -> Figure:
     figure = new_figure(_PANEL_INCHES * down)
     axes = figure.subplots(down, _ACROSS, squeeze=False).ravel()
     for panel, curve in zip(axes, report.curves, strict=False):
-        _draw(
-            panel, curve, [one for one in report.comparisons if one.benchmark == curve.benchmark]
-        )
+        _draw(panel, curve, [one for one in report.comparisons if one.benchmark == curve.benchmark])
     for panel in axes[len(report.curves) :]:
         panel.set_visible(False)
     return figure

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
+from simulator.engine.platform import Platform
 from simulator.engine.program import Compute, Kernel, Loop, Program, grid
 from simulator.gpu.machine import PIPE_UNITS_PER_CLOCK
 from simulator.gpu.platform import GpuPlatform
@@ -23,7 +25,8 @@ from simulator.validate.microbench.laboratory import FEMTO, gpu, machine, play
 from simulator.validate.probe import probe
 
 REPETITIONS = 3
-STREAM_BYTES = 256 << 20
+LARGE = "256 MiB"
+"""Of one array: far beyond every cache."""
 PRODUCTS = 64
 """Products that each resident block does one after another."""
 
@@ -34,7 +37,7 @@ def steady_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> fl
 
 
 def _steady(spec: GpuSpec, works: Sequence[Work], launch: str) -> float:
-    platform = GpuPlatform(spec)
+    platform = cast(Platform, GpuPlatform(spec))
     plan = plan_work([*works] * REPETITIONS, platform, "microbenchmark")
     kernels = execute(plan, platform, launch).kernels
     before, last = (
@@ -55,37 +58,25 @@ def _stream(kernel: str, size: int) -> Elementwise:
 
 
 @probe("B/s")
-def stream(hardware: Hardware, kernel: str, size: str = "256 MiB") -> float:
+def stream(hardware: Hardware, kernel: str, size: str = LARGE) -> float:
     """Bytes moved per second by a kernel over arrays of ``size``, blocks as many as fit."""
-    return stream_rate(hardware, kernel, int(parse(size, BYTES)))
-
-
-def stream_rate(hardware: Hardware, kernel: str, size: int = STREAM_BYTES) -> float:
-    """As :func:`stream`, with the size in bytes."""
-    seconds = steady_seconds(hardware, [_stream(kernel, size)], "graph")
-    return sum(STREAMS[kernel]) * size / seconds
+    length = int(parse(size, BYTES))
+    seconds = steady_seconds(hardware, [_stream(kernel, length)], "graph")
+    return sum(STREAMS[kernel]) * length / seconds
 
 
 @probe("s")
 def launch_interval(hardware: Hardware, moved: str, launch: str) -> float:
-    """Time per kernel of small copies launched back to back; ``moved`` counts both sides."""
-    return interval_seconds(hardware, int(parse(moved, BYTES)), launch)
-
-
-def interval_seconds(hardware: Hardware, moved: int, launch: str) -> float:
-    """As :func:`launch_interval`, in bytes. The host issues ahead of the device, so that the
-    device sets the pace."""
+    """Time per kernel of small copies launched back to back; ``moved`` counts both sides. The
+    host issues ahead of the device, so that the device sets the pace."""
     spec = gpu(hardware)
     ahead = spec.host.model_copy(update={"operator_cost": 0.0, "launch_cost": 0.0})
-    return _steady(
-        spec.model_copy(update={"host": ahead}), [_stream("scale", moved // 2)], launch
-    )
+    copy = _stream("scale", int(parse(moved, BYTES)) // 2)
+    return _steady(spec.model_copy(update={"host": ahead}), [copy], launch)
 
 
 @probe("op/s")
-def matrix_rate(
-    hardware: Hardware, dtype: str, m: int, n: int, k: int, blocks: int = 0
-) -> float:
+def matrix_rate(hardware: Hardware, dtype: str, m: int, n: int, k: int, blocks: int = 0) -> float:
     """Operations per second of matrix pipes alone: on every SM so many blocks (0: as many as it
     holds) each wait for one product of this shape before they start the next."""
     spec = gpu(hardware)

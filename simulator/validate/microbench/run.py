@@ -47,9 +47,7 @@ class Report:
     comparisons: tuple[Comparison, ...]
 
 
-def microbench(
-    name: str, only: Sequence[str] = (), progress: Progress | None = None
-) -> Report:
+def microbench(name: str, only: Sequence[str] = (), progress: Progress | None = None) -> Report:
     """Run the benchmarks (all, or those named) on a described GPU. Raises a subclass of
     AccsimError for hardware that is no GPU and for names that are none."""
     hardware = _gpu(name)
@@ -91,9 +89,7 @@ def _chosen(only: Sequence[str]) -> list[Benchmark]:
     return [one for name, one in BENCHMARKS.items() if not only or name in only]
 
 
-def _figures(
-    hardware: Hardware, chosen: Sequence[Benchmark]
-) -> Iterator[tuple[Benchmark, Figure]]:
+def _figures(hardware: Hardware, chosen: Sequence[Benchmark]) -> Iterator[tuple[Benchmark, Figure]]:
     """What was published of this board, and of those that no description but this resembles."""
     described = [entry.name for entry in catalogue("gpu")]
     published = load()
@@ -110,6 +106,4 @@ def _compare(name: str, hardware: Hardware, one: Benchmark, figure: Figure) -> C
     overrides = figure.setting(hardware.name)
     as_measured = load_hardware(name, overrides) if overrides else hardware
     simulated = figure.in_unit(PROBES[figure.probe](as_measured, figure.arguments))
-    return Comparison(
-        one.name, figure, simulated, not figure.is_of(hardware.name), overrides
-    )
+    return Comparison(one.name, figure, simulated, not figure.is_of(hardware.name), overrides)
