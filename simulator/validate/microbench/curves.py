@@ -120,7 +120,7 @@ def _sweep(capacity: int, *shares: float) -> list[int]:
 def chase(hardware: Hardware) -> Curve:
     """One thread follows a random chain through a buffer (``gpu-latency``)."""
     spec = gpu(hardware)
-    footprints = _sweep(spec.l2.capacity, 1 / 16, 1 / 4, 0.5, 0.65, 0.8, 1, 1.5, 3, 12)
+    footprints = _sweep(spec.l2.capacity, 1 / 16, 1 / 4, 0.5, 0.65, 0.8, 1, 1.5, 6)
     points = tuple(
         (
             float(size),
@@ -147,7 +147,7 @@ def chase(hardware: Hardware) -> Curve:
 )
 def l2(hardware: Hardware) -> Curve:
     """Reads of a shared buffer again and again, many in flight (``gpu-l2-cache``)."""
-    footprints = _sweep(gpu(hardware).l2.capacity, 1 / 8, 1 / 4, 0.5, 0.7, 0.85, 1, 1.5)
+    footprints = _sweep(gpu(hardware).l2.capacity, 1 / 8, 1 / 4, 0.5, 0.7, 0.85, 1.25)
     points = tuple(
         (float(size), _measure(hardware, "shared_reads", footprint=f"{size} B") / 1e9)
         for size in footprints
@@ -181,7 +181,7 @@ def stream(hardware: Hardware) -> Curve:
                         float(size * MIB),
                         _measure(hardware, "stream", kernel=name, size=f"{size} MiB") / 1e9,
                     )
-                    for size in (1, 4, 16, 64)
+                    for size in (2, 8, 32)
                 ),
                 (float(parse(LARGE, BYTES)), rates[name]),
             ),

@@ -1,6 +1,6 @@
 """Microbenchmarks of whole kernels: streams, launch intervals, matrix pipes.
 
-A benchmark repeats its kernel and reports the time of one; so do these, on the last of three
+A benchmark repeats its kernel and reports the time of one; so do these, on the last of a few
 repetitions, whose operands and dirty lines are where the one before left them.
 """
 
@@ -25,7 +25,9 @@ from simulator.validate.microbench.laboratory import FEMTO, gpu, machine, play
 from simulator.validate.probe import probe
 
 REPETITIONS = 3
-LARGE = "256 MiB"
+FAR_LARGER = 4
+"""Times the cache, above which one repetition before the last leaves what many would."""
+LARGE = "128 MiB"
 """Of one array: far beyond every cache."""
 PRODUCTS = 64
 """Products that each resident block does one after another."""
@@ -38,11 +40,14 @@ def steady_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> fl
 
 def _steady(spec: GpuSpec, works: Sequence[Work], launch: str) -> float:
     platform = cast(Platform, GpuPlatform(spec))
-    plan = plan_work([*works] * REPETITIONS, platform, "microbenchmark")
+    operands = {one.storage: one.bytes for work in works for one in (*work.reads, *work.writes)}
+    far_larger = sum(operands.values()) > FAR_LARGER * platform.cache_bytes
+    repetitions = 2 if far_larger else REPETITIONS
+    plan = plan_work([*works] * repetitions, platform, "microbenchmark")
     kernels = execute(plan, platform, launch).kernels
     before, last = (
         max(kernel.end_fs for kernel in kernels if kernel.index < len(works) * count)
-        for count in (REPETITIONS - 1, REPETITIONS)
+        for count in (repetitions - 1, repetitions)
     )
     return (last - before) * FEMTO
 
