@@ -107,7 +107,7 @@ def shared_reads(hardware: Hardware, footprint: str) -> float:
 def bulk_loads(hardware: Hardware, blocks: int, size: str) -> float:
     """Thread blocks that each keep one bulk load in flight, over untouched memory."""
     chunk = int(parse(size, BYTES))
-    rounds = max(20, (24 << 20) // (blocks * chunk))
+    rounds = max(20, (12 << 20) // (blocks * chunk))
     load = Pattern("read", "load", chunk, coordinates=(chunk,), loops=(blocks * chunk,))
     program = Program(((Loop(rounds, (Access(load),)),),))
     kernel = Kernel("bulk loads", "sm", (program,), grid(blocks))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from simulator.gpu.mapping.tiles import TILE_M, TILE_N
 from simulator.system.specs import Hardware
 from simulator.units import BYTES, parse
-from simulator.validate.microbench.accesses import BLOCKS_PER_SM, STREAMS
+from simulator.validate.microbench.accesses import BLOCKS_PER_SM
 from simulator.validate.microbench.kernels import LARGE
 from simulator.validate.microbench.laboratory import gpu
 from simulator.validate.probe import PROBES
@@ -147,7 +147,7 @@ def chase(hardware: Hardware) -> Curve:
 )
 def l2(hardware: Hardware) -> Curve:
     """Reads of a shared buffer again and again, many in flight (``gpu-l2-cache``)."""
-    footprints = _sweep(gpu(hardware).l2.capacity, 1 / 8, 1 / 4, 0.5, 0.7, 0.85, 1.25)
+    footprints = _sweep(gpu(hardware).l2.capacity, 1 / 8, 1 / 4, 0.5, 0.75, 1.25)
     points = tuple(
         (float(size), _measure(hardware, "shared_reads", footprint=f"{size} B") / 1e9)
         for size in footprints
@@ -171,25 +171,23 @@ def l2(hardware: Hardware) -> Curve:
 )
 def stream(hardware: Hardware) -> Curve:
     """Repeated kernels over arrays of float64, gaps between kernels included."""
-    rates = {name: _measure(hardware, "stream", kernel=name) / 1e9 for name in STREAMS}
+
+    def rate(kernel: str, **size: str) -> float:
+        return _measure(hardware, "stream", kernel=kernel, **size) / 1e9
+
+    large = float(parse(LARGE, BYTES))
     series = tuple(
         Series(
             name,
             (
-                *(
-                    (
-                        float(size * MIB),
-                        _measure(hardware, "stream", kernel=name, size=f"{size} MiB") / 1e9,
-                    )
-                    for size in (2, 8, 32)
-                ),
-                (float(parse(LARGE, BYTES)), rates[name]),
+                *((float(size * MIB), rate(name, size=f"{size} MiB")) for size in (2, 8, 32)),
+                (large, rate(name)),
             ),
         )
         for name in ("read", "scale")
     )
     return Curve(
-        "stream", series, tuple(Plateau(name, rate, "GB/s") for name, rate in rates.items())
+        "stream", series, tuple(Plateau(one.name, one.points[-1][1], "GB/s") for one in series)
     )
 
 
@@ -256,7 +254,7 @@ def flight(hardware: Hardware) -> Curve:
 )
 def launch(hardware: Hardware) -> Curve:
     """Small copies in a captured graph and one by one in a stream (``gpu-small-kernels``)."""
-    sizes = (64, 256, 1_000, 4_000, 16_000, 64_000)
+    sizes = (64, 256, 1_000, 4_000, 16_000)
     series = tuple(
         Series(
             name,

@@ -27,7 +27,7 @@ from simulator.validate.probe import probe
 REPETITIONS = 3
 FAR_LARGER = 4
 """Times the cache, above which one repetition before the last leaves what many would."""
-LARGE = "128 MiB"
+LARGE = "256 MiB"
 """Of one array: far beyond every cache."""
 PRODUCTS = 64
 """Products that each resident block does one after another."""
