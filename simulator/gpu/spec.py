@@ -2,7 +2,7 @@
 
 Rates are per SM and clock, as vendors and microbenchmarks give them; peaks are
 derived and never written down.  Left out: instruction issue, register-file ports,
-partitioned L2 latency, clusters and graphics.
+clusters and graphics.
 """
 
 from __future__ import annotations
