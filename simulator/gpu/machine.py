@@ -55,7 +55,7 @@ def assemble(spec: GpuSpec) -> Assembly:
         CacheLevel(
             "l2",
             "memory",
-            capacity=l2.capacity if far else int(l2.capacity * l2.usable),
+            capacity=l2.kept,
             line=l2.line,
             sector=l2.sector,
             ways=l2.ways,

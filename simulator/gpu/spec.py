@@ -105,6 +105,11 @@ class L2(Block):
     it once, as often as not far from the reader.  0: the rest of the capacity keeps nothing."""
 
     @property
+    def kept(self) -> int:
+        """Bytes of a reused working set that stay, at any speed."""
+        return self.capacity if self.far_latency_cycles else int(self.capacity * self.usable)
+
+    @property
     def near_ways(self) -> int:
         """Ways of a set that ``usable`` leaves, at least one."""
         return max(1, round(self.ways * self.usable))
