@@ -19,6 +19,7 @@ from simulator.validate.microbench.laboratory import gpu
 from simulator.validate.probe import PROBES
 
 MIB = 1 << 20
+USUAL_TYPES = ("float16", "bfloat16")
 Point = tuple[float, float]
 Arguments = Mapping[str, str | int | bool]
 
@@ -103,6 +104,13 @@ def _size(key: str) -> Callable[[Arguments], float | None]:
 
 def _flying(arguments: Arguments) -> float:
     return float(int(arguments["blocks"]) * parse(arguments["size"], BYTES))
+
+
+def _product(arguments: Arguments) -> float | None:
+    """The curve is of 16-bit floats."""
+    if arguments["dtype"] not in USUAL_TYPES:
+        return None
+    return float(math.prod(int(arguments[extent]) for extent in "mnk"))
 
 
 def _sweep(capacity: int, *shares: float) -> list[int]:
@@ -246,9 +254,9 @@ def flight(hardware: Hardware) -> Curve:
 
 
 @benchmark(
-    "Interval of kernels launched back to back",
+    "Kernels launched back to back",
     Axis("bytes moved by a kernel", "B"),
-    Axis("interval", "us"),
+    Axis("interval", "us", log=False),
     "launch_interval",
     _size("moved"),
 )
@@ -280,13 +288,13 @@ def launch(hardware: Hardware) -> Curve:
     Axis("multiply-adds of a product", ""),
     Axis("rate", "TFLOP/s", log=False),
     "matrix_rate",
-    lambda arguments: float(int(arguments["m"]) * int(arguments["n"]) * int(arguments["k"])),
+    _product,
 )
 def matrix(hardware: Hardware) -> Curve:
     """Products that wait for each other, from one instruction to the K-step of a large tile, in
     one block on an SM and in as many as it holds. No loads: the pipe alone."""
     kinds = list(gpu(hardware).chip.sm.matrix)
-    usual = next((kind for kind in ("float16", "bfloat16") if kind in kinds), kinds[0])
+    usual = next((kind for kind in USUAL_TYPES if kind in kinds), kinds[0])
     tiles = ((m, n, 64) for m, n in zip(TILE_M, TILE_N, strict=True))
     shapes = sorted(((16, 8, 16), *tiles), key=math.prod)
 
