@@ -294,6 +294,8 @@ def matrix(hardware: Hardware) -> Curve:
     """Products that wait for each other, from one instruction to the K-step of a large tile, in
     one block on an SM and in as many as it holds. No loads: the pipe alone."""
     kinds = list(gpu(hardware).chip.sm.matrix)
+    if not kinds:
+        return Curve("matrix", ())
     usual = next((kind for kind in USUAL_TYPES if kind in kinds), kinds[0])
     tiles = ((m, n, 64) for m, n in zip(TILE_M, TILE_N, strict=True))
     shapes = sorted(((16, 8, 16), *tiles), key=math.prod)

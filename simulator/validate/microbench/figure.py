@@ -67,7 +67,8 @@ def _draw(panel: Axes, curve: Curve, comparisons: list[Comparison]) -> None:
     panel.set_title(entry.title)
     _scale(panel, "x", entry.x)
     _scale(panel, "y", entry.y)
-    panel.legend()
+    if curve.series:
+        panel.legend()
 
 
 def _scale(panel: Axes, which: str, axis: Axis) -> None:
