@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simulator.gpu.mapping.tiles import TILE_M, TILE_N
 from simulator.system.specs import Hardware
+from simulator.trace.schema import DTYPE_BITS
 from simulator.units import BYTES, parse
 from simulator.validate.microbench.accesses import BLOCKS_PER_SM
 from simulator.validate.microbench.kernels import LARGE
@@ -293,12 +293,12 @@ def launch(hardware: Hardware) -> Curve:
 def matrix(hardware: Hardware) -> Curve:
     """Products that wait for each other, from one instruction to the K-step of a large tile, in
     one block on an SM and in as many as it holds. No loads: the pipe alone."""
-    kinds = list(gpu(hardware).chip.sm.matrix)
+    # A type that no trace has, such as tf32, reaches no pipe.
+    kinds = [kind for kind in gpu(hardware).chip.sm.matrix if kind in DTYPE_BITS]
     if not kinds:
         return Curve("matrix", ())
     usual = next((kind for kind in USUAL_TYPES if kind in kinds), kinds[0])
-    tiles = ((m, n, 64) for m, n in zip(TILE_M, TILE_N, strict=True))
-    shapes = sorted(((16, 8, 16), *tiles), key=math.prod)
+    shapes = ((16, 8, 16), *((side, side, 64) for side in (16, 32, 64, 128, 256)))
 
     def rate(kind: str, m: int, n: int, k: int, **blocks: int) -> float:
         return _measure(hardware, "matrix_rate", dtype=kind, m=m, n=n, k=k, **blocks) / 1e12

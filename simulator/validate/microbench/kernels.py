@@ -6,19 +6,19 @@ repetitions, whose operands and dirty lines are where the one before left them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import cast
 
 from simulator.engine.platform import Platform
 from simulator.engine.program import Compute, Kernel, Loop, Program, grid
-from simulator.gpu.machine import PIPE_UNITS_PER_CLOCK
+from simulator.gpu.mapping.rates import matrix_units
 from simulator.gpu.platform import GpuPlatform
 from simulator.gpu.spec import GpuSpec
 from simulator.system.plan import plan_work
 from simulator.system.run import execute
 from simulator.system.specs import Hardware
-from simulator.trace.work import Elementwise, Operand, Work
+from simulator.trace.schema import DTYPE_BITS
+from simulator.trace.work import Elementwise, Gemm, Operand, Work
 from simulator.units import BYTES, parse
 from simulator.validate.microbench.accesses import STREAMS
 from simulator.validate.microbench.laboratory import FEMTO, gpu, machine, play
@@ -80,17 +80,26 @@ def launch_interval(hardware: Hardware, moved: str, launch: str) -> float:
     return _steady(spec.model_copy(update={"host": ahead}), [copy], launch)
 
 
+def _product(dtype: str, m: int, n: int, k: int) -> Gemm:
+    """The work of one product, for the pipe that would run it."""
+    bits = DTYPE_BITS[dtype]
+    a, b, c = (
+        Operand(number, 0, size * bits // 8, bits, dtype, "activation")
+        for number, size in enumerate((m * k, n * k, m * n))
+    )
+    return Gemm((a, b), (c,), 1, m, n, k)
+
+
 @probe("op/s")
 def matrix_rate(hardware: Hardware, dtype: str, m: int, n: int, k: int, blocks: int = 0) -> float:
     """Operations per second of matrix pipes alone: on every SM so many blocks (0: as many as it
     holds) each wait for one product of this shape before they start the next."""
     spec = gpu(hardware)
     sm = spec.chip.sm
-    per_clock = next(rate for kind, rate in sm.matrix.items() if kind == dtype)
     operations = 2 * m * n * k
-    units = math.ceil(operations * PIPE_UNITS_PER_CLOCK / per_clock)
+    pipe, units = matrix_units(spec, _product(dtype, m, n, k), operations)
     count = (blocks or sm.thread_blocks) * spec.chip.sms
-    program = Program(((Loop(PRODUCTS, (Compute("matrix", units),)),),))
+    program = Program(((Loop(PRODUCTS, (Compute(pipe, units),)),),))
     needs = {"shared": sm.shared_memory // (blocks or sm.thread_blocks), "blocks": 1}
     seconds = play(machine(hardware), Kernel("products", "sm", (program,), grid(count), needs))
     return count * PRODUCTS * operations / seconds
