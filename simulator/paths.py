@@ -9,7 +9,7 @@ _BUNDLED = _PACKAGE / "_data"
 
 
 def data_root() -> Path:
-    """The folder that holds ``hwconfigs`` and ``workloads``."""
+    """The folder that holds ``hwconfigs``, ``workloads`` and ``validation/published``."""
     return _BUNDLED if _BUNDLED.is_dir() else _PACKAGE.parent
 
 
@@ -26,3 +26,8 @@ def standards() -> Path:
 def recorded_traces() -> Path:
     """Shipped operator traces."""
     return data_root() / "workloads" / "traces"
+
+
+def published_figures() -> Path:
+    """Published figures with their sources, to compare simulated ones with."""
+    return data_root() / "validation" / "published"

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
-from figures import Figure, FigureError, load
 from probes import PROBES
 
 from simulator.api import load_hardware
 from simulator.errors import AccsimError, OptionError, suggest
+from simulator.hardware import catalogue
+from simulator.validate.published import Figure, FigureError, description_of, load
 
 TABLE_WIDTH = 150
 """Columns where the output is not a terminal."""
@@ -43,6 +44,12 @@ class Comparison:
         """Relative distance to the published value; a floor has none, unless undercut."""
         error = abs(self.ratio - 1)
         return None if self.figure.relation == "floor" and self.ratio >= 1 else error
+
+
+def described(figures: Sequence[Figure]) -> list[Figure]:
+    """Those of boards that have a description, or a relative that has one."""
+    names = [entry.name for entry in catalogue()]
+    return [figure for figure in figures if description_of(figure, names) is not None]
 
 
 def choose(figures: Sequence[Figure], prefix: str) -> list[Figure]:
@@ -72,7 +79,8 @@ def compare(figure: Figure) -> Comparison:
             where=figure.name,
             remedy="see the probe's signature in validation/probes",
         )
-    hardware = load_hardware(figure.hardware, figure.set)
+    name = description_of(figure, [entry.name for entry in catalogue()]) or figure.hardware
+    hardware = load_hardware(name, figure.setting(name))
     return Comparison(figure, figure.in_unit(probe(hardware, figure.arguments)))
 
 
@@ -181,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         comparisons = [
             compare(figure)
             for figure in track(
-                choose(load(), options.only),
+                choose(described(load()), options.only),
                 "simulating",
                 console=Console(stderr=True),
                 transient=True,

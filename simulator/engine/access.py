@@ -41,6 +41,7 @@ from simulator.engine.layout import (
     K_BUSY,
     K_CAP,
     K_CHANNELS,
+    K_FAR_LATENCY,
     K_FIRST_CHANNEL,
     K_FIRST_LINE,
     K_FIRST_SLICE,
@@ -54,6 +55,7 @@ from simulator.engine.layout import (
     K_LINE,
     K_MISS_LATENCY,
     K_MISSES,
+    K_NEAR,
     K_NEXT,
     K_RATE,
     K_ROW_BLOCKS,
@@ -363,7 +365,12 @@ def cached(
         high = (stop - line_start + sector - 1) // sector
         mask = (np.int64(1) << high) - (np.int64(1) << low)
         base = level[K_FIRST_LINE] + set_of(line, level[K_SETS]) * level[K_WAYS]
-        resident = find(cache, base, level[K_WAYS], line)
+        age = find(cache, base, level[K_WAYS], line)
+        resident = age >= 0
+        if age >= level[K_NEAR] and kind != A_WRITE:
+            slice_[K_FREE] += (stop - at) * slice_[K_RATE] >> 11
+            slice_[K_BUSY] += (stop - at) * slice_[K_RATE] >> 11
+            done = max(done, served + level[K_LATENCY] + level[K_FAR_LATENCY])
         if not resident:
             old = replace(cache, base, level[K_WAYS], line)
             resident = old != -1

@@ -79,6 +79,11 @@ class CacheLevel:
     miss_latency: int
     interleave: int
     atomic: int = 0
+    near_ways: int = 0
+    """Lines of a set, by last use, of which every reader has a copy nearby; 0: all. A read of
+    another line takes ``far_latency`` longer and its slice half as long again: half of such reads
+    pass two slices."""
+    far_latency: int = 0
 
 
 Component = Pipe | Port | MemoryView | CacheLevel
@@ -301,6 +306,8 @@ class Assembly:
                 row[layout.K_MISS_LATENCY] = component.hit_latency + component.miss_latency
                 row[layout.K_INTERLEAVE] = component.interleave
                 row[layout.K_ATOMIC] = component.atomic
+                row[layout.K_NEAR] = component.near_ways or component.ways
+                row[layout.K_FAR_LATENCY] = component.far_latency
                 lines += sets * component.ways
                 for _ in range(component.slices):
                     part = np.zeros(layout.COMPONENT_COLUMNS, dtype=np.int64)

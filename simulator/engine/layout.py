@@ -83,8 +83,10 @@ PIPE, PORT, CACHE, MEMORY = range(4)
     K_ROW_BLOCKS,  # such blocks in a row
     K_ACCESS,  # bytes of one DRAM access
     K_HOLDER,  # slot of the task a port served last
+    K_NEAR,  # lines of a set, by last use, that are near every reader
+    K_FAR_LATENCY,  # beyond the latency of a hit, for the others
     COMPONENT_COLUMNS,
-) = range(32)
+) = range(34)
 
 # agents
 RESOURCES = 4

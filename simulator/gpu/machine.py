@@ -38,6 +38,7 @@ def assemble(spec: GpuSpec) -> Assembly:
     and distorts streams by several per cent.
     """
     chip, sm, l2, memory = spec.chip, spec.chip.sm, spec.l2, spec.memory
+    far = l2.far_latency_cycles
     assembly = Assembly()
     assembly.memory("dram", channel_of(memory), memory.channels)
     interleave = memory.mapping.channel_interleave
@@ -54,7 +55,7 @@ def assemble(spec: GpuSpec) -> Assembly:
         CacheLevel(
             "l2",
             "memory",
-            capacity=int(l2.capacity * l2.usable),
+            capacity=l2.kept,
             line=l2.line,
             sector=l2.sector,
             ways=l2.ways,
@@ -64,6 +65,8 @@ def assemble(spec: GpuSpec) -> Assembly:
             miss_latency=round(l2.miss_latency * FEMTO),
             interleave=interleave,
             atomic=clocks_fs(spec, 1),
+            near_ways=l2.near_ways if far else 0,
+            far_latency=clocks_fs(spec, far - l2.hit_latency_cycles) if far else 0,
         ),
     )
     pipe = rate(PIPE_UNITS_PER_CLOCK * chip.clock)

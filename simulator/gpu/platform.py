@@ -27,7 +27,7 @@ class GpuPlatform:
         self.spec = spec
         self.name = spec.name
         self.capacity_bytes = spec.capacity_bytes
-        self.cache_bytes = int(spec.l2.capacity * spec.l2.usable)
+        self.cache_bytes = spec.l2.kept
         self.host = spec.host
         self.defaults = spec.defaults
 

@@ -2,14 +2,14 @@
 
 Rates are per SM and clock, as vendors and microbenchmarks give them; peaks are
 derived and never written down.  Left out: instruction issue, register-file ports,
-partitioned L2 latency, clusters and graphics.
+clusters and graphics.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from simulator.hardware.host import HostSpec
 from simulator.hardware.spec import Block, Defaults, Peak
@@ -103,7 +103,20 @@ class L2(Block):
     bytes_in_flight: Bytes
     """Misses outstanding at most."""
     usable: Fraction
-    """Share of the capacity that a reused working set can occupy."""
+    """Share of the capacity that a reused working set can occupy at full speed."""
+    far_latency_cycles: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 0
+    """SM clocks from load to data for what was used longer ago than that: partitioned caches keep
+    it once, as often as not far from the reader.  0: the rest of the capacity keeps nothing."""
+
+    @property
+    def kept(self) -> int:
+        """Bytes of a reused working set that stay, at any speed."""
+        return self.capacity if self.far_latency_cycles else int(self.capacity * self.usable)
+
+    @property
+    def near_ways(self) -> int:
+        """Ways of a set that ``usable`` leaves, at least one."""
+        return max(1, round(self.ways * self.usable))
 
     @property
     def sets(self) -> int:
@@ -116,6 +129,11 @@ class L2(Block):
             raise ValueError(
                 f"a line of {self.line} B is not a whole number of sectors of {self.sector} B; "
                 "choose line and sector so that they divide"
+            )
+        if self.far_latency_cycles and self.far_latency_cycles < self.hit_latency_cycles:
+            raise ValueError(
+                f"far_latency_cycles {self.far_latency_cycles} is below hit_latency_cycles "
+                f"{self.hit_latency_cycles}; give the whole latency of a far hit, or 0 for none"
             )
         if not self.capacity or self.capacity % (self.slices * self.ways * self.line):
             raise ValueError(

@@ -49,17 +49,19 @@ def set_of(line: Int, sets: Int) -> Int:
 
 
 @inlined
-def find(cache: Cache, base: Int, ways: Int, line: Int) -> bool:
-    """Bring ``line`` to the front of its set; returns False if it is not there."""
-    for position in range(base, base + ways):
+def find(cache: Cache, base: Int, ways: Int, line: Int) -> Int:
+    """Bring ``line`` to the front of its set; returns how many lines of the set had been used
+    since it was, or -1 if it is not there."""
+    for age in range(ways):
+        position = base + age
         word = cache.word[position]
         if word >> LINE_SHIFT == line:
             while position > base:
                 cache.word[position] = cache.word[position - 1]
                 position -= 1
             cache.word[base] = word
-            return True
-    return False
+            return np.int64(age)
+    return np.int64(-1)
 
 
 @inlined
@@ -93,7 +95,7 @@ def install(
     that work which was reused instead of simulated would have left."""
     while line < stop:
         base = first + set_of(line, sets) * ways
-        present = find(cache, base, ways, line)
+        present = find(cache, base, ways, line) >= 0
         if not present:
             present = replace(cache, base, ways, line) != -1
         if present:

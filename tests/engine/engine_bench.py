@@ -68,6 +68,8 @@ def assembly(
     channels: int = CHANNELS,
     capacity: int = 1 << 20,
     ways: int = 16,
+    near_ways: int = 0,
+    far: float = 0,
     lookahead: float = 0,
     in_flight: int = 0,
     port_in_flight: int = 0,
@@ -102,6 +104,8 @@ def assembly(
             miss_latency=round(miss * NS),
             interleave=INTERLEAVE,
             atomic=NS,
+            near_ways=near_ways,
+            far_latency=round(far * NS),
         ),
     )
     uncached = {"next": "memory", "in_flight": port_in_flight} if direct else {"next": "cache"}

@@ -195,3 +195,36 @@ def test_a_larger_cache_never_reads_more():
         reads.append(bench.issued(RD))
     assert all(more >= less for more, less in itertools.pairwise(reads)), reads
     assert reads[0] > reads[-1] == 23
+
+
+@laws
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
+def test_lines_used_long_ago_are_far(sequence):
+    """In one set of six: reads of all but the two last used take longer, by just the far latency;
+    none goes to DRAM, and which lines are kept is as without a far side."""
+    ways, near, far = 6, 2, 70
+    bench = Bench(capacity=ways * LINE, ways=ways, near_ways=near, far=far)
+    for line in range(ways):
+        bench.time(Access(read(SECTOR, base=LINE * line)))
+    before = bench.issued(RD)
+    hit = bench.time(Access(read(SECTOR, base=LINE * (ways - 1))))
+    used = list(range(ways))[::-1]
+    for line in sequence:
+        place = used.index(line)
+        took = bench.time(Access(read(SECTOR, base=LINE * line)))
+        assert took == pytest.approx(hit + (far if place >= near else 0))
+        used.insert(0, used.pop(place))
+    assert bench.issued(RD) == before
+
+
+def test_far_reads_hold_their_slice_half_as_long_again():
+    def busy(near: int) -> int:
+        bench = Bench(capacity=8 * LINE, ways=8, near_ways=near, slices=1)
+        stream = read(8 * LINE)
+        bench.time(Access(stream))
+        earlier = bench.device.snapshot()
+        bench.time(Access(stream))
+        return int(bench.device.snapshot().since(earlier).busy.max())
+
+    # Of a walk through all eight lines every read finds its line the oldest.
+    assert busy(near=4) == pytest.approx(1.5 * busy(near=0), rel=0.01)

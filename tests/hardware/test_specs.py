@@ -20,6 +20,8 @@ def peak(name: str, what: str, *overrides: str) -> float:
         ("a100-sxm-80gb", "l2.capacity=41 MB", "multiple of 163840 B"),
         ("a100-sxm-80gb", "l2.sector=48 B", "not a whole number of sectors"),
         ("a100-sxm-80gb", "l2.usable=1.5", "at most 1"),
+        ("a100-sxm-80gb", "l2.far_latency_cycles=100", "below hit_latency_cycles 206"),
+        ("a100-sxm-80gb", "l2.far_latency_cycles=-1", "l2.far_latency_cycles"),
         ("a100-sxm-80gb", "chip.clock=0 MHz", "is not between 1 MHz and 100 GHz"),
         ("a100-sxm-80gb", "chip.sm.matrix.float8=4096", "energy.matrix has no 'float8'"),
         ("a100-sxm-80gb", "chip.sm.matrix.floaf16=4096", "did you mean 'float16'?"),

@@ -56,7 +56,7 @@ class Tags:
 
 def touch(cache: Cache, line: int) -> bool:
     base = int(set_of(line, SETS)) * WAYS
-    hit = bool(find(cache, base, WAYS, line))
+    hit = find(cache, base, WAYS, line) >= 0
     if not hit:
         replace(cache, base, WAYS, line)
     return hit

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import figures
 import published
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from probes import PROBES
 
 from simulator.api import load_hardware
+from simulator.validate import published as figures
 
 ROOT = Path(__file__).parents[2]
 FIGURES = figures.load()
@@ -69,8 +69,19 @@ def test_every_figure_has_provenance_and_a_probe_that_answers_it(one):
 
 
 def test_every_description_and_override_exists():
-    for hardware, overrides in sorted({(one.hardware, one.set) for one in FIGURES}):
-        assert load_hardware(hardware, overrides).name == hardware
+    for one in FIGURES:
+        if one.hardware:
+            assert load_hardware(one.hardware, (*one.set, *one.conditions)).name == one.hardware
+
+
+def test_a_board_is_simulated_by_its_own_description_or_by_a_relative():
+    one = figure(board="h200", hardware="h100-sxm", set=("chip.sms=1",), conditions=("a=b",))
+    assert figures.description_of(one, ["h100-sxm", "a100"]) == "h100-sxm"
+    assert one.setting("h100-sxm") == ("chip.sms=1", "a=b")
+    assert figures.description_of(one, ["h100-sxm", "h200-sxm"]) == "h200-sxm"
+    assert one.setting("h200-sxm") == ("a=b",)
+    assert figures.description_of(figure(board="l40", hardware=""), ["l40s", "a40"]) is None
+    assert figure(set=("chip.sms=1",)).setting("a100-sxm-80gb") == ("chip.sms=1",)
 
 
 def test_every_kind_and_device_is_represented_with_independent_figures():
@@ -227,7 +238,8 @@ def test_all_figures_can_be_simulated_and_none_beats_a_floor():
     done = run("--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert [row["name"] for row in document["figures"]] == [one.name for one in FIGURES]
+    names = [one.name for one in published.described(FIGURES)]
+    assert [row["name"] for row in document["figures"]] == names
     for row in document["figures"]:
         assert math.isfinite(row["simulated"]) and row["simulated"] > 0
         if row["relation"] == "floor":

@@ -1,30 +1,24 @@
-"""Microbenchmarks of memory paths: single accesses written in the engine's own vocabulary.
+"""Memory paths of FPGA and PIM: single accesses written in the engine's own vocabulary.
 
-Pointer chases, shared reads and bulk loads of a GPU follow the methods of
-RRZE-HPC/gpu-benches and HPMLL/NVIDIA-Hopper-Benchmark; single channels of an FPGA those of
-Shuhai (Huang et al., arXiv 2005.04324); lockstep rows of a PIM device the traces of
-aim_simulator.  Left out: TLB reach, instruction overhead of the benchmark itself.
+Single channels of an FPGA follow the methods of Shuhai (Huang et al., arXiv 2005.04324), lockstep
+rows of a PIM device the traces of aim_simulator.  Those of GPUs are in
+``simulator/validate/microbench``.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from probes.registry import probe
 from simulator.api import platform
 from simulator.engine.device import Device
-from simulator.engine.program import Access, Kernel, Loop, Pattern, Program, Wait, grid
+from simulator.engine.program import Access, Kernel, Loop, Pattern, Program, grid
 from simulator.system.specs import Hardware
 from simulator.units import BYTES, parse
+from simulator.validate.probe import probe
 
 FEMTO = 1e-15
 END = 1 << 62
-LINE_BYTES = 128
 LOAD_BYTES = 32
-CHASE_LINES = 1 << 19
-"""Footprints of up to so many lines are walked twice and the second walk is timed; of
-larger ones a cold sample is: nothing of it can be in a cache."""
-COLD_SAMPLE = 20_000
 
 
 def _play(device: Device, kernel: Kernel) -> float:
@@ -38,51 +32,6 @@ def _play(device: Device, kernel: Kernel) -> float:
 
 def _device(hardware: Hardware) -> Device:
     return Device(platform(hardware).assemble(True))
-
-
-@probe("s")
-def pointer_chase(hardware: Hardware, footprint: str) -> float:
-    """One SM follows a random chain through every line of a buffer, one load at a time."""
-    lines = int(parse(footprint, BYTES)) // LINE_BYTES
-    order = np.random.default_rng(0).permutation(lines).astype(np.int64)
-    warm = lines <= CHASE_LINES
-    if not warm:
-        order = order[:COLD_SAMPLE]
-    load = Pattern("read", "load", LOAD_BYTES, loops=(1,), inner_stride=LINE_BYTES, index=order)
-    walk = Kernel("chase", "sm", (Program(((Loop(len(order), (Access(load),)),),)),), grid(1))
-    device = _device(hardware)
-    if warm:
-        _play(device, walk)
-    return _play(device, walk) / len(order)
-
-
-@probe("B/s")
-def shared_reads(hardware: Hardware, footprint: str) -> float:
-    """All SMs read one buffer together again and again, many loads in flight."""
-    chunk, flying, blocks = 1024, 4, 8 * hardware.spec.chip.sms
-    count = int(parse(footprint, BYTES)) // (chunk * blocks)
-    load = Pattern("read", "load", chunk, coordinates=(chunk,), loops=(0, chunk * blocks))
-
-    def passes(number: int) -> Kernel:
-        step = (Wait("free"), Access(load, "free"))
-        steps = (Loop(number, (Loop(count, step),)), Wait("free", flying))
-        return Kernel("reads", "sm", (Program((steps,), {"free": flying}),), grid(blocks))
-
-    device = _device(hardware)
-    _play(device, passes(2))
-    short, long = _play(device, passes(1)), _play(device, passes(4))
-    return 3 * count * blocks * chunk / (long - short)
-
-
-@probe("B/s")
-def bulk_loads(hardware: Hardware, blocks: int, size: str) -> float:
-    """Thread blocks that each keep one bulk load in flight, over untouched memory."""
-    chunk = int(parse(size, BYTES))
-    rounds = max(40, (48 << 20) // (blocks * chunk))
-    load = Pattern("read", "load", chunk, coordinates=(chunk,), loops=(blocks * chunk,))
-    program = Program(((Loop(rounds, (Access(load),)),),))
-    kernel = Kernel("bulk loads", "sm", (program,), grid(blocks))
-    return rounds * blocks * chunk / _play(_device(hardware), kernel)
 
 
 def _channel_reads(device: Device, *patterns: Pattern) -> float:

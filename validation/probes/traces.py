@@ -5,11 +5,11 @@ Time is that of the device: no host stands in front of it.
 
 from __future__ import annotations
 
-from probes.registry import probe
 from probes.works import kernel_seconds
 from simulator.api import load_trace, simulate
 from simulator.results.result import Result
 from simulator.system.specs import Hardware
+from simulator.validate.probe import probe
 
 _runs: dict[tuple[str, str, str, int], Result] = {}
 """Several figures may ask about one run."""

@@ -1,28 +1,24 @@
-"""Microbenchmarks of kernels: streams, launches, matrix products, attention.
+"""Kernels of models: matrix products and attention.
 
-A benchmark repeats its kernel and reports the time of one; so do these, on the last of three
-repetitions, whose operands and dirty lines are where the one before left them.  A product far
-larger than the cache leaves itself nothing; it runs once.
+Products are repeated as :mod:`simulator.validate.microbench.kernels` does; one far larger than the
+cache leaves itself nothing and runs once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probes.registry import probe
 from simulator.api import platform, simulate_work
 from simulator.system.records import KernelRecord
 from simulator.system.single import single_work
 from simulator.system.specs import Hardware
-from simulator.trace.work import Attention, Elementwise, Operand, Work
-from simulator.units import BYTES, parse
+from simulator.trace.work import Attention, Operand, Work
+from simulator.validate.microbench.kernels import steady_seconds
+from simulator.validate.probe import probe
 
 FEMTO = 1e-15
-REPETITIONS = 3
 FAR_LARGER = 4
 """Times the cache, above which products are not repeated."""
-STREAMS = {"init": (0, 1), "read": (1, 0), "scale": (1, 1), "triad": (2, 1)}
-"""Arrays a kernel reads and writes."""
 BACKWARD_FLOPS = 2.5
 """Products of a backward pass over those of a forward one, as FlashAttention counts them."""
 
@@ -30,16 +26,6 @@ BACKWARD_FLOPS = 2.5
 def kernel_seconds(kernels: Sequence[KernelRecord]) -> float:
     """Time in kernels, without the gaps between them."""
     return sum(kernel.duration_fs for kernel in kernels) * FEMTO
-
-
-def steady_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> float:
-    """Time from one repetition's end to the next one's."""
-    record = simulate_work([*works] * REPETITIONS, hardware, "probe", launch=launch).record
-    before, last = (
-        max(kernel.end_fs for kernel in record.kernels if kernel.index < len(works) * count)
-        for count in (REPETITIONS - 1, REPETITIONS)
-    )
-    return (last - before) * FEMTO
 
 
 def _product_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> float:
@@ -50,31 +36,6 @@ def _product_seconds(hardware: Hardware, works: Sequence[Work], launch: str) -> 
         return steady_seconds(hardware, works, launch)
     kernels = simulate_work(works, hardware, "probe", launch=launch).record.kernels
     return (kernels[-1].end_fs - kernels[0].start_fs) * FEMTO + device.gap_s(launch)
-
-
-def _stream(kernel: str, size: int) -> Elementwise:
-    """A kernel over float64 arrays of ``size`` bytes each."""
-    reads, writes = STREAMS[kernel]
-    arrays = [
-        Operand(number, 0, size, 64, "float64", "activation", size)
-        for number in range(reads + writes)
-    ]
-    return Elementwise(tuple(arrays[:reads]), tuple(arrays[reads:]), elements=size // 8)
-
-
-@probe("B/s")
-def stream(hardware: Hardware, kernel: str, size: str = "256 MiB") -> float:
-    """Bytes moved per second by a kernel over arrays of ``size``."""
-    length = int(parse(size, BYTES))
-    seconds = steady_seconds(hardware, [_stream(kernel, length)], "graph")
-    return sum(STREAMS[kernel]) * length / seconds
-
-
-@probe("s")
-def launch_interval(hardware: Hardware, moved: str, launch: str) -> float:
-    """Time per kernel of small copies launched back to back; ``moved`` counts both sides."""
-    half = int(parse(moved, BYTES)) // 2
-    return steady_seconds(hardware, [_stream("scale", half)], launch)
 
 
 @probe("op/s")

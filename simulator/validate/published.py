@@ -1,15 +1,15 @@
 """Published figures: what was measured or claimed, by whom, and how to simulate the same.
 
-``published/*.yaml`` hold groups of points; a point inherits its group's fields (``with`` and
-``set`` are joined).  Every point becomes a :class:`Figure`.  A value is one number or the two
-ends of a range that several sources span; ``relation: floor`` marks what a result may exceed
-but not undercut.  README.md describes the fields.
+``validation/published/*.yaml`` hold groups of points; a point inherits its group's fields
+(``with``, ``set`` and ``conditions`` are joined).  Every point becomes a :class:`Figure`.  A
+value is one number or the two ends of a range that several sources span; ``relation: floor``
+marks what a result may exceed but not undercut.  ``validation/README.md`` describes the fields.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +17,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from simulator.errors import AccsimError
+from simulator.paths import published_figures
 from simulator.units import DIMENSIONS, Hertz
+from simulator.validate.gpus import gpu_of
 
-FOLDER = Path(__file__).parent / "published"
+FOLDER = published_figures()
 Kind = Literal["board", "microbenchmark", "paper", "simulator"]
 
 _UNITS: dict[str, tuple[str, float]] = {
@@ -49,9 +51,14 @@ class Figure(BaseModel):
     source: str = Field(min_length=1)
     citation: str = Field(min_length=1)
     """The source in full."""
-    hardware: str
+    hardware: str = ""
+    """Description of the board, or of its nearest relative; none if nothing resembles it."""
+    board: str = ""
+    """The board that was measured, where no description of that name was at hand."""
     set: tuple[str, ...] = ()
-    """Overrides of the description."""
+    """Overrides that make the relative resemble the board."""
+    conditions: tuple[str, ...] = ()
+    """Overrides that hold on the board's own description too, such as the clock of the run."""
     probe: str
     arguments: dict[str, str | int | bool] = Field(default={}, alias="with")
     relation: Literal["equal", "floor"] = "equal"
@@ -71,9 +78,22 @@ class Figure(BaseModel):
             raise ValueError(f"value {low:g} to {high:g} is not positive and ascending")
         if self.unit != "clk" and self.unit not in _UNITS:
             raise ValueError(f"unknown unit '{self.unit}'; use clk, TFLOP/s, %, or an SI unit")
+        if not self.hardware and not self.board:
+            raise ValueError("neither hardware nor board is named")
         if (self.unit == "clk") != bool(self.clock):
             raise ValueError("the unit clk needs a clock, and no other unit has one")
         return self
+
+    def is_of(self, description: str) -> bool:
+        """Whether this was measured on the board that is described: every part of the board's
+        name is in the description's (``h200`` in ``h200-sxm``)."""
+        parts = (self.board or self.hardware).casefold().split("-")
+        return set(parts) <= set(gpu_of(description).casefold().split("-"))
+
+    def setting(self, description: str) -> tuple[str, ...]:
+        """Overrides under which ``description`` simulates the figure."""
+        own = self.board and self.is_of(description)
+        return self.conditions if own else (*self.set, *self.conditions)
 
     @property
     def si(self) -> str:
@@ -101,6 +121,14 @@ def load(folder: Path = FOLDER) -> tuple[Figure, ...]:
     return figures
 
 
+def description_of(figure: Figure, described: Sequence[str]) -> str | None:
+    """Which of the descriptions simulates a figure: the board's own, or its relative's, or none."""
+    own = sorted(name for name in described if figure.is_of(name))
+    if own:
+        return own[0]
+    return figure.hardware if figure.hardware in described else None
+
+
 def _read(file: Path) -> Iterator[Figure]:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -124,11 +152,17 @@ def _read(file: Path) -> Iterator[Figure]:
         try:
             yield Figure(citation=sources[fields["source"]], **fields)
         except (ValidationError, TypeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": error}
-            key = ".".join(str(part) for part in first.get("loc", ()))
             raise FigureError(
-                f"{key}: {first['msg']}".lstrip(": "), where=place, remedy="see README.md"
+                _reason(error), where=place, remedy="see validation/README.md"
             ) from None
+
+
+def _reason(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return str(error)
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key}: {first['msg']}".lstrip(": ")
 
 
 def _join(group: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
@@ -136,5 +170,6 @@ def _join(group: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
     joined.pop("points")
     joined["name"] = f"{group['name']}.{point['name']}" if "name" in point else group["name"]
     joined["with"] = {**group.get("with", {}), **point.get("with", {})}
-    joined["set"] = (*group.get("set", ()), *point.get("set", ()))
+    for key in ("set", "conditions"):
+        joined[key] = (*group.get(key, ()), *point.get(key, ()))
     return joined

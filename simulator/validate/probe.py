@@ -1,9 +1,14 @@
-"""The table of probes."""
+"""Probes: simulated counterparts of published measurements, by name.
+
+A probe takes a hardware description and named arguments and answers one number in an SI unit.
+``PROBES`` names them all: those of :mod:`simulator.validate.microbench`, and what a script
+enters beside them.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +25,7 @@ class Probe:
     si: str
     """Unit of the answer: s, B/s, op/s, W, 1."""
 
-    def accepts(self, arguments: dict[str, Any]) -> bool:
+    def accepts(self, arguments: Mapping[str, Any]) -> bool:
         """Whether these are its arguments."""
         try:
             inspect.signature(self.measure).bind(None, **arguments)
@@ -28,7 +33,7 @@ class Probe:
             return False
         return True
 
-    def __call__(self, hardware: Hardware, arguments: dict[str, Any]) -> float:
+    def __call__(self, hardware: Hardware, arguments: Mapping[str, Any]) -> float:
         key = (self.measure.__name__, hardware.description.digest, *sorted(arguments.items()))
         if key not in _answers:
             _answers[key] = self.measure(hardware, **arguments)
@@ -36,7 +41,7 @@ class Probe:
 
 
 _answers: dict[Hashable, float] = {}
-"""Two publications may report one measurement."""
+"""Two publications may report one measurement, and a curve may pass through it."""
 PROBES: dict[str, Probe] = {}
 
 

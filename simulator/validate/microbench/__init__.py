@@ -1,0 +1,1 @@
+"""Microbenchmarks of GPUs on the simulated machine: see README.md."""
