@@ -31,6 +31,10 @@ def calibrate(
         list[str] | None,
         typer.Option(help="Scalar to fit, e.g. l2.usable; repeat it. Default: all of the list."),
     ] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="Description whose values the first start takes: an old fit."),
+    ] = None,
     rows: Annotated[int, typer.Option(help="Rows to fit to.", min=1)] = 150,
     score_rows: Annotated[int, typer.Option(help="Rows of other families to score.", min=1)] = 150,
     starts: Annotated[int, typer.Option(help="Starting points.", min=1, max=16)] = 1,
@@ -40,7 +44,7 @@ def calibrate(
 ) -> None:
     """Simulate measured rows with changing scalars until they fit, and score other families."""
     from simulator.validate.calibrate import calibrate as fit
-    from simulator.validate.calibrate import choose
+    from simulator.validate.calibrate import choose, gpu_spec
     from simulator.validate.overlay import overlay, summary
     from simulator.validate.run import of_type, prepare
 
@@ -63,6 +67,7 @@ def calibrate(
             starts=starts,
             iterations=iterations,
             seed=seed,
+            begin=None if begin is None else gpu_spec(begin),
             progress=say,
         )
     atomic_write(out, overlay(result, data, date.today()))

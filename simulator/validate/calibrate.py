@@ -5,8 +5,8 @@ row is simulated with it as it was timed.  At most twelve scalars may move, with
 prior on its logarithm holds each near its value in the description (data sheet, microbenchmark or
 guess).  The loss is robust (soft absolute), so that rows for which the library chose another
 kernel do not decide.  Rows of the other half are not simulated while fitting; they score the
-result.  Fitting takes small rows only (:data:`MOST_BYTES`, :data:`MOST_OPERATIONS`), which cost
-milliseconds; the score takes all sizes.
+result.  Fitting takes mostly rows that cost milliseconds (:data:`SMALL`) and some larger ones
+(:data:`LARGER`); the score takes all sizes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ from simulator.validate.works import works_of
 FIT_HALF = 0
 MOST_PARAMETERS = 12
 FEWEST_ROWS = 12
-MOST_BYTES = 16e6
-"""Operands of a row that is fitted to, together ..."""
-MOST_OPERATIONS = 30e9
-"""... and its matrix operations."""
+SMALL = (16e6, 30e9)
+"""Bytes of a small row's operands and its matrix operations, at most ..."""
+LARGER = (64e6, 150e9)
+"""... and those of a larger one that is fitted to."""
+SMALL_SHARE = 0.7
 TOLERANCE = 0.08
 """Relative error from which the loss grows like the error, not like its square."""
 STEP = 0.15
@@ -183,6 +184,16 @@ def _method(row: Row) -> Method | None:
     return method_of(row)
 
 
+def gpu_spec(name: str) -> GpuSpec:
+    """A GPU's specification by name or file."""
+    hardware = load_hardware(name)
+    if not isinstance(hardware.spec, GpuSpec):
+        raise OptionError(
+            f"'{hardware.name}' is not a GPU", where="--from", remedy="name a fitted description"
+        )
+    return hardware.spec
+
+
 def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
     """Parameters by path; all of :data:`PARAMETERS` for none."""
     known = {one.path: one for one in PARAMETERS}
@@ -197,21 +208,24 @@ def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
 
 
 def rows_to_fit(jobs: Sequence[Job], count: int, seed: int) -> list[Row]:
-    """Small rows of the fitted half."""
-    small = [
-        job.row
-        for job in jobs
-        if job.row.half == FIT_HALF
-        and sum(work.bytes_read + work.bytes_written for work in job.works) <= MOST_BYTES
-        and sum(work.operations.get("matrix", 0) for work in job.works) <= MOST_OPERATIONS
-    ]
-    if len(small) < FEWEST_ROWS:
+    """Small and some larger rows of the fitted half."""
+    own = [job for job in jobs if job.row.half == FIT_HALF]
+    small = [job.row for job in own if _within(job, SMALL)]
+    larger = [job.row for job in own if _within(job, LARGER) and not _within(job, SMALL)]
+    if len(small) + len(larger) < FEWEST_ROWS:
         raise MeasurementError(
-            f"{len(small)} rows of the fitted half of the shape families are small enough",
+            f"{len(small) + len(larger)} rows of the fitted half of the shape families are small "
+            "enough",
             where="--data",
-            remedy=f"give {FEWEST_ROWS} or more rows below {MOST_BYTES / 1e6:.0f} MB of operands",
+            remedy=f"give {FEWEST_ROWS} or more rows below {LARGER[0] / 1e6:.0f} MB of operands",
         )
-    return sample(small, count, seed)
+    few = min(len(larger), max(round((1 - SMALL_SHARE) * count), count - len(small)))
+    return sample(small, count - few, seed) + sample(larger, few, seed)
+
+
+def _within(job: Job, limits: tuple[float, float]) -> bool:
+    size = sum(work.bytes_read + work.bytes_written for work in job.works)
+    return size <= limits[0] and sum(w.operations.get("matrix", 0) for w in job.works) <= limits[1]
 
 
 def rows_to_score(jobs: Sequence[Job], count: int, seed: int) -> list[Row]:
@@ -230,10 +244,11 @@ def calibrate(
     starts: int = 1,
     iterations: int = 8,
     seed: int = 0,
+    begin: GpuSpec | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Calibration:
-    """Fit ``parameters`` of the one GPU that is prepared. The start with the least loss on the
-    fitted rows counts."""
+    """Fit ``parameters`` of the one GPU that is prepared, from the values of ``begin`` if there
+    is one. The start with the least loss on the fitted rows counts."""
     if len(prepared.hardware) != 1:
         raise OptionError("more than one GPU", where="--hw", remedy="calibrate one at a time")
     hardware = prepared.hardware[0]
@@ -242,11 +257,12 @@ def calibrate(
     rows = rows_to_fit(prepared.jobs, fit_rows, seed)
     trials = Trials(name, (), parameters, rows, executor, 4 * workers)
     centre = np.log([one.of(spec) for one in parameters])
+    first = centre if begin is None else np.log([one.of(begin) for one in parameters])
     random = np.random.default_rng(seed)
     ends = []
     for number in range(starts):
         widths = np.array([one.width for one in parameters])
-        start = centre + (SPREAD * widths * random.standard_normal(len(centre)) if number else 0)
+        start = first + (SPREAD * widths * random.standard_normal(len(centre)) if number else 0)
         ends.append(_descend(trials, centre, start, iterations, progress))
         progress(f"start {number + 1}: loss {ends[-1].cost:.3f}")
     best = min(ends, key=lambda end: float(end.cost))

@@ -93,5 +93,5 @@ def test_small_gemms_are_far_from_peak(lab: SimpleNamespace) -> None:
         return 2 * size**3 / (lab.play(lab.gemm(size, size, size), on=h100).seconds + gap) / peak
 
     assert share(256) < 0.05
-    assert 0.08 < share(1024) < 0.3
+    assert 0.08 < share(1024) < 0.35
     assert 0.3 < share(2048) < 0.8

@@ -10,22 +10,29 @@ from simulator.validate.methods import METHODS, method_of
 
 HOST = load_hardware("a100-sxm-80gb").spec.host
 GAP = 1e-6
+STREAM_GAP = 3e-6
 
 
 def seconds(method, kernels=20e-6, count=2):
-    return method.seconds(kernels, count, GAP, HOST)
+    return method.seconds(kernels, count, GAP, STREAM_GAP, HOST)
 
 
 def test_sums_of_kernels_hold_nothing_else():
     assert seconds(METHODS["cupti"]) == 20e-6
 
 
-def test_a_graph_has_gaps_and_its_launch_is_a_floor(one_row):
+def test_a_graph_has_gaps_and_one_graph_follows_another(one_row):
     six = method_of(one_row("gemm.csv"))
     one = method_of(one_row("attention_decode.csv"))
-    assert seconds(six) == seconds(one) == pytest.approx(22e-6)
-    assert seconds(one, kernels=1e-6, count=1) == HOST.graph_launch
-    assert seconds(six, kernels=1e-7, count=1) == pytest.approx(HOST.graph_launch / 6)
+    assert seconds(one) == pytest.approx(20e-6 + GAP + STREAM_GAP)
+    assert seconds(six) == pytest.approx(20e-6 + 2 * GAP + (STREAM_GAP - GAP) / 6)
+
+
+def test_the_limiter_acts_on_long_calls(one_row):
+    method = method_of(one_row("gemm.csv"))
+    assert method.limited(1e-6, 2e-6) == pytest.approx(1e-6, rel=0.01)
+    assert method.limited(1.0, 2.0) == pytest.approx(2.0, rel=0.01)
+    assert method.limited(1e-3, 1e-3) == 1e-3
 
 
 def test_an_eager_call_waits_for_the_host():

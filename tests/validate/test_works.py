@@ -42,8 +42,10 @@ def test_fp8_products_quantize_on_the_way_and_write_bf16(one_row):
 @pytest.mark.parametrize("name", ["attention_prefill.csv", "attention_decode.csv"])
 def test_attention_appends_to_the_cache_it_reads(one_row, name):
     row = one_row(name)
-    append, attend = works(row)
-    assert isinstance(append, Elementwise) and isinstance(attend, Attention)
+    rotate, append, attend = works(row)
+    assert isinstance(rotate, Elementwise) and isinstance(append, Elementwise)
+    assert isinstance(attend, Attention)
+    assert rotate.writes == (attend.reads[0], append.reads[0])
     size = row.sizes
     added = 2 * size["batch"] * size["kv_heads"] * size["q_len"] * size["head_dim"]
     assert append.bytes_read == append.bytes_written == 2 * added
