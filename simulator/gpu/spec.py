@@ -65,6 +65,9 @@ class Sm(Block):
     block_start: Seconds
     """Ramp of a thread block before its first load: instruction fetch, parameters."""
     barrier_cycles: Count
+    softmax_cycles: Count
+    """Latency of one step of online softmax: maxima and sums across lanes, exponentials, the
+    change of layout between two products, one after the other."""
 
     @model_validator(mode="after")
     def _holds_a_block(self) -> Self:

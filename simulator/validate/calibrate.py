@@ -80,6 +80,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("launch.product_ramp", 0.02, 4, "us", 1e-6),
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
+    Parameter("chip.sm.softmax_cycles", 20, 4000, whole=True, width=0.7),
     Parameter("chip.sm.matrix_issue", 0.5, 1.0, width=0.05),
     Parameter("chip.sm.load_bytes_per_clk", 16, 256, whole=True, width=0.3),
     Parameter("chip.sm.store_bytes_per_clk", 4, 128, whole=True),

@@ -2,8 +2,8 @@
 
 A thread block keeps a tile of queries and walks the keys and values: scores on the
 matrix pipe, exponentials on the special pipe, weighted sum on the matrix pipe.  The
-threads of the block run two key tiles apart, so products of one tile overlap the
-softmax of another (FlashAttention-2 and -3, Dao 2023, Shah et al. 2024).  Decode has one
+blocks of an SM take turns: products of one overlap the softmax of another, as those of
+the warps of FlashAttention-2 and -3 do (Dao 2023, Shah et al. 2024).  Decode has one
 query per head: the KV sequence is split over blocks and a second kernel combines.
 Heads that share keys and values (grouped queries) load them once.  A mask is walked with
 the keys; what backward reads besides (dO, O, sums) comes in with the queries.
@@ -22,6 +22,7 @@ from simulator.engine.program import (
     Access,
     Compute,
     Coordinate,
+    Delay,
     Kernel,
     Loop,
     Pattern,
@@ -30,6 +31,7 @@ from simulator.engine.program import (
     Step,
     Wait,
 )
+from simulator.gpu.machine import clocks_fs
 from simulator.gpu.mapping.rates import matrix_units, product_ramp, special_units, vector_units
 from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.spec import GpuSpec
@@ -150,6 +152,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
                     Wait("scores"),
                     Compute("special", special_units(spec, scores)),
                     Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
+                    Delay(clocks_fs(spec, spec.chip.sm.softmax_cycles)),
                     Release("weights"),
                 ),
                 alike=True,
@@ -189,7 +192,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
             *stores,
         )
     )
-    tokens = {"empty": STAGES, "room": 2, "keys": 0, "values": 0, "scores": 0, "weights": 0}
+    tokens = {"empty": STAGES, "room": 1, "keys": 0, "values": 0, "scores": 0, "weights": 0}
     shared = q_tile * work.head_dim * q.bits // 8 + STAGES * KEY_TILE * (k_row + v_row)
     needs = {
         "threads": 128,
@@ -350,6 +353,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
                     Compute(pipe, products),
                     Compute("special", special_units(spec, scores)),
                     Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
+                    Delay(clocks_fs(spec, spec.chip.sm.softmax_cycles)),
                     Release("empty"),
                 ),
                 alike=True,
