@@ -29,6 +29,15 @@ def validate(
     sample: Annotated[
         int | None, typer.Option(help="Compare so many rows, of every operator and size.", min=1)
     ] = None,
+    half: Annotated[
+        int | None,
+        typer.Option(
+            help="Only one half of the shape families: 0, which calibrate fits to, or 1, which "
+            "it scores.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which sample.", min=0)] = 0,
     as_json: AsJson = False,
     out: Annotated[
@@ -40,10 +49,10 @@ def validate(
 ) -> None:
     """Simulate measured rows as they were timed and report how far they are off."""
     from simulator.validate import report
-    from simulator.validate.run import compare, prepare
+    from simulator.validate.run import compare, half_of, prepare
 
     start = time.process_time()
-    prepared = prepare(data, _names(hw, "--hw"), _names(op, "--op"))
+    prepared = half_of(prepare(data, _names(hw, "--hw"), _names(op, "--op")), half)
     with progress("measured rows") as update:
         result = compare(prepared, sample, seed, update)
     if out is not None:

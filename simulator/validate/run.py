@@ -167,6 +167,21 @@ def of_type(prepared: Prepared, dtypes: Sequence[str]) -> Prepared:
     return replace(prepared, jobs=jobs)
 
 
+def half_of(prepared: Prepared, half: int | None) -> Prepared:
+    """Rows of one half of the shape families only, or all for None. Raises MeasurementError if
+    none is left."""
+    if half is None:
+        return prepared
+    jobs = tuple(job for job in prepared.jobs if job.row.half == half)
+    if not jobs:
+        raise MeasurementError(
+            f"no row belongs to half {half} of the shape families",
+            where="--half",
+            remedy="leave it out",
+        )
+    return replace(prepared, jobs=jobs)
+
+
 def compare(
     prepared: Prepared,
     sample_size: int | None = None,

@@ -23,7 +23,7 @@ from simulator.validate.calibrate import (
     times,
 )
 from simulator.validate.overlay import overlay
-from simulator.validate.run import of_type, prepare
+from simulator.validate.run import half_of, of_type, prepare
 
 GPU = "a100-sxm-80gb"
 SHAPES = [
@@ -113,3 +113,10 @@ def test_the_command_writes_a_description(capsys, measured, tmp_path, monkeypatc
     assert cli.main([*arguments, "-o", "mine.txt"]) == 2
     assert "is not a .yaml file" in capsys.readouterr().err
     assert not Path("mine.txt").exists()
+
+
+def test_halves_part_the_families(prepared):
+    parts = [half_of(prepared, half).jobs for half in (0, 1)]
+    assert sum(map(len, parts)) == len(half_of(prepared, None).jobs)
+    families = [{job.row.family for job in part} for part in parts]
+    assert families[0].isdisjoint(families[1])
