@@ -44,7 +44,7 @@ def calibrate(
 ) -> None:
     """Simulate measured rows with changing scalars until they fit, and score other families."""
     from simulator.validate.calibrate import calibrate as fit
-    from simulator.validate.calibrate import choose, gpu_spec
+    from simulator.validate.calibrate import choose, gpu_spec, that_matter
     from simulator.validate.overlay import overlay, summary
     from simulator.validate.run import of_type, prepare
 
@@ -52,6 +52,7 @@ def calibrate(
         raise OptionError(f"'{out}' is not a .yaml file", where="-o", remedy="name it NAME.yaml")
     parameters = choose(parameter or ())
     prepared = of_type(prepare(data, [hw], op or ["gemm"]), dtype or ())
+    parameters = that_matter(parameters, [job.row.op for job in prepared.jobs])
 
     def say(text: str) -> None:
         print(f"accsim: {text}", file=sys.stderr, flush=True)

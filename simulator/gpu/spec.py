@@ -152,8 +152,10 @@ class Launch(Block):
     graph_gap: Seconds
     """Between dependent kernels of a captured graph."""
     product_ramp: Seconds
-    """Within a kernel of matrix products or attention, from its start to its first block:
-    fetch of its long code, descriptors of the operands, shared memory set up anew."""
+    """Within a kernel of matrix products, from its start to its first block: fetch of its long
+    code, descriptors of the operands, shared memory set up anew."""
+    attention_ramp: Seconds
+    """The same of an attention kernel, with lengths, page tables and work lists to read."""
     stream_gap: Seconds
     """Between kernels launched one by one ahead of time."""
 

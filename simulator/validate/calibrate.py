@@ -78,6 +78,7 @@ class Parameter:
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("launch.graph_gap", 0.05, 4, "us", 1e-6),
     Parameter("launch.product_ramp", 0.02, 4, "us", 1e-6),
+    Parameter("launch.attention_ramp", 0.02, 10, "us", 1e-6),
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
     Parameter("chip.sm.softmax_cycles", 20, 4000, whole=True, width=0.7),
@@ -206,6 +207,23 @@ def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
                 remedy=suggest(path, known),
             )
     return tuple(known[path] for path in dict.fromkeys(paths)) or PARAMETERS
+
+
+OF_ATTENTION = frozenset({"launch.attention_ramp", "chip.sm.softmax_cycles"})
+"""Parameters of attention kernels alone."""
+
+
+def that_matter(parameters: Sequence[Parameter], operators: Sequence[str]) -> tuple[Parameter, ...]:
+    """Parameters on which the operators can depend; at most :data:`MOST_PARAMETERS`."""
+    attends = any(name.startswith("attention") for name in operators)
+    kept = tuple(one for one in parameters if attends or one.path not in OF_ATTENTION)
+    if len(kept) > MOST_PARAMETERS:
+        raise OptionError(
+            f"{len(kept)} parameters at once; {MOST_PARAMETERS} can be fitted",
+            where="--parameter",
+            remedy="name those to fit",
+        )
+    return kept
 
 
 def rows_to_fit(jobs: Sequence[Job], count: int, seed: int) -> list[Row]:

@@ -32,7 +32,7 @@ from simulator.engine.program import (
     Wait,
 )
 from simulator.gpu.machine import clocks_fs
-from simulator.gpu.mapping.rates import matrix_units, product_ramp, special_units, vector_units
+from simulator.gpu.mapping.rates import attention_ramp, matrix_units, special_units, vector_units
 from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention, Elementwise, Operand
@@ -202,7 +202,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
     }
     needs["registers"] = min(needs["registers"], spec.chip.sm.registers)
     programs = (Program(tuple(threads), tokens),)
-    ramp = product_ramp(spec)
+    ramp = attention_ramp(spec)
     return Kernel(name, "sm", programs, tasks, needs, ramp=ramp, alike=not work.causal)
 
 
@@ -371,7 +371,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
         "blocks": 1,
     }
     program = Program(threads, {"empty": STAGES, "full": 0})
-    name, ramp = f"decode attention split {split}", product_ramp(spec)
+    name, ramp = f"decode attention split {split}", attention_ramp(spec)
     kernel = Kernel(name, "sm", (program,), tasks, needs, ramp=ramp)
     if split == 1:
         return (kernel,)

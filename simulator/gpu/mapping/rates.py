@@ -41,8 +41,13 @@ def matrix_units(spec: GpuSpec, work: Work, operations: float) -> tuple[str, int
 
 
 def product_ramp(spec: GpuSpec) -> int:
-    """Femtoseconds from the start of a product's or of attention's kernel to its blocks."""
+    """Femtoseconds from the start of a product's kernel to its blocks."""
     return round(spec.launch.product_ramp * FEMTO)
+
+
+def attention_ramp(spec: GpuSpec) -> int:
+    """Femtoseconds from the start of an attention kernel to its blocks."""
+    return round(spec.launch.attention_ramp * FEMTO)
 
 
 def vector_units(spec: GpuSpec, operations: float) -> int:
