@@ -49,6 +49,9 @@ class Sm(Block):
     """Shared memory that thread blocks can use."""
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
+    accumulators: Count
+    """Sums of a product that one thread can hold: 128 with ``mma.sync``, which needs registers for
+    operands too, 192 with ``wgmma``, whose loading warps give theirs away."""
     matrix_issue: Fraction
     """Share of the clocks in which a busy matrix pipe has an instruction to run."""
     vector_lanes: Count

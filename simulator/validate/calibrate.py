@@ -210,13 +210,18 @@ def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
 
 
 OF_ATTENTION = frozenset({"launch.attention_ramp", "chip.sm.softmax_cycles"})
-"""Parameters of attention kernels alone."""
+"""Parameters of attention kernels alone ..."""
+OF_PRODUCTS = frozenset({"launch.product_ramp"})
+"""... and of matrix products alone."""
 
 
 def that_matter(parameters: Sequence[Parameter], operators: Sequence[str]) -> tuple[Parameter, ...]:
     """Parameters on which the operators can depend; at most :data:`MOST_PARAMETERS`."""
-    attends = any(name.startswith("attention") for name in operators)
-    kept = tuple(one for one in parameters if attends or one.path not in OF_ATTENTION)
+    attends = {name.startswith("attention") for name in operators}
+    idle = (frozenset() if True in attends else OF_ATTENTION) | (
+        frozenset() if False in attends else OF_PRODUCTS
+    )
+    kept = tuple(one for one in parameters if one.path not in idle)
     if len(kept) > MOST_PARAMETERS:
         raise OptionError(
             f"{len(kept)} parameters at once; {MOST_PARAMETERS} can be fitted",

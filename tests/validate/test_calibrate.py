@@ -20,6 +20,7 @@ from simulator.validate.calibrate import (
     choose,
     rows_to_fit,
     rows_to_score,
+    that_matter,
     times,
 )
 from simulator.validate.overlay import overlay
@@ -84,7 +85,10 @@ def test_rows_are_never_both_fitted_to_and_scored(prepared):
 
 
 def test_the_usual_parameters_are_few_and_hold_their_own_values():
-    assert len(PARAMETERS) <= MOST_PARAMETERS
+    for operator in ("gemm", "attention_decode"):
+        assert len(that_matter(PARAMETERS, [operator])) <= MOST_PARAMETERS
+    with pytest.raises(OptionError, match="parameters at once"):
+        that_matter(PARAMETERS, ["gemm", "attention_decode"])
     for name in (GPU, "h100-sxm", "b200", "l40s"):
         spec = load_hardware(name).spec
         for one in PARAMETERS:

@@ -100,7 +100,7 @@ def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[
     found = []
     for m in sides_m:
         for n in _sides(problem.n):
-            shape = _shape(m, n, k_bytes, sm.registers, sm.shared_memory)
+            shape = _shape(m, n, k_bytes, sm.registers, sm.shared_memory, sm.accumulators)
             if shape is not None:
                 found += [Tile(m, n, k_bytes, split=split, **shape) for split in splits]
     return found
@@ -112,13 +112,15 @@ def _sides(extent: int) -> list[int]:
 
 
 @lru_cache(maxsize=1024)
-def _shape(m: int, n: int, k_bytes: int, registers: int, shared: int) -> dict[str, int] | None:
-    """Stages, threads and resources of a tile on an SM of so many registers and so much shared
-    memory; None if it does not fit."""
+def _shape(
+    m: int, n: int, k_bytes: int, registers: int, shared: int, accumulators: int
+) -> dict[str, int] | None:
+    """Stages, threads and resources of a tile on an SM of so many registers, so much shared
+    memory and so many accumulators a thread; None if it does not fit."""
     threads = 256 if m * n >= 128 * 128 else 128
     needed = m * n + threads * 64
     stage = (m + n) * k_bytes
-    if shared // stage < 2 or needed > registers:
+    if shared // stage < 2 or needed > registers or m * n > accumulators * threads:
         return None
     # Small tiles take more of what the blocks beside them leave, up to a ring's length.
     beside = shared // stage // (registers // needed)
