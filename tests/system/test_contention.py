@@ -46,7 +46,8 @@ def test_compute_and_memory_overlap(lab: SimpleNamespace) -> None:
     gemm, stream = lab.product(2048), lab.copy()
     alone = [durations(lab.run([call]))[0] for call in (gemm, stream)]
     both = busy(lab.run([gemm, lab.copy(stream=1)]))
-    assert max(alone) < both < 0.97 * sum(alone)
+    # Two waves of large tiles leave the copy half of the time and of the threads.
+    assert max(alone) < both < 0.99 * sum(alone)
 
 
 def test_one_stream_keeps_order(lab: SimpleNamespace) -> None:
