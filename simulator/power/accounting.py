@@ -3,7 +3,7 @@
 One linear model serves every device kind: the platform names the joules of its events
 (:class:`~simulator.engine.platform.EnergyRates`), the engine counted them.  DRAM refresh and
 background are constant power of the channels.  Left out: temperature, data-dependent
-toggling, clocks that fall under a power cap.
+toggling.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from simulator.engine.device import Snapshot
 from simulator.engine.platform import EnergyRates
 from simulator.memory.controller import layout
+from simulator.power.clock import voltage
 
 FEMTO = 1e-15
 
@@ -53,6 +54,15 @@ def dynamic_energy(
     add("bank", issued(layout.MACAB) * rates.per_macro_column)
     add("buffer", issued(layout.BUF) * rates.per_buffer_burst)
     return parts
+
+
+def at_clock(rates: EnergyRates, energy: Mapping[str, float], clock: float) -> dict[str, float]:
+    """Dynamic energy at a share of the highest clock: that of clocked parts goes with the square
+    of the voltage."""
+    share = voltage(clock) ** 2
+    return {
+        part: joules * (share if part in rates.clocked else 1.0) for part, joules in energy.items()
+    }
 
 
 def static_power(rates: EnergyRates, refresh_interval_s: float) -> dict[str, float]:

@@ -25,6 +25,11 @@ SHARPNESS = 4
 """Overlap is imperfect where two parts are equally busy: their shares add as such powers."""
 
 
+def voltage(clock: float) -> float:
+    """Share of the highest voltage at a share of the highest clock."""
+    return V_FLOOR + (1 - V_FLOOR) * clock
+
+
 @dataclass(frozen=True, slots=True)
 class Draw:
     """What a piece of work draws at the highest clock."""
@@ -44,8 +49,7 @@ class Draw:
 
     def watts_at(self, clock: float) -> float:
         """Power at a share of the highest clock."""
-        voltage = V_FLOOR + (1 - V_FLOOR) * clock
-        energy = self.clocked_j * voltage**2 + self.other_j
+        energy = self.clocked_j * voltage(clock) ** 2 + self.other_j
         return self.static_w + energy / self.seconds_at(clock)
 
 

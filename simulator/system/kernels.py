@@ -52,6 +52,8 @@ class KernelRun:
     simulated_share: float = 1.0
     error_estimate: float = 0.0
     started_fs: int = 0
+    clock: float = 1.0
+    """Share of the highest clock that the power cap leaves."""
 
 
 @dataclass(frozen=True, slots=True)

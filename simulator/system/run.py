@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, fields
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -20,8 +21,9 @@ from simulator.engine.device import Device, Snapshot
 from simulator.engine.platform import EnergyRates, Platform
 from simulator.memory.controller import layout
 from simulator.memory.pool import D_TICK_FS
-from simulator.power.accounting import add_energy, dynamic_energy, over, static_power
+from simulator.power.accounting import add_energy, at_clock, dynamic_energy, over, static_power
 from simulator.system.kernels import KernelRun, Runner
+from simulator.system.limiter import limit
 from simulator.system.plan import Item, Plan
 from simulator.system.records import HostSpan, KernelRecord
 from simulator.system.server import Job, Server
@@ -89,6 +91,7 @@ class _Run:
             plan.address,
             self.concurrent,
             self.gap_fs,
+            partial(limit, platform, device),
         )
         self.device = device
         self.done = [self.env.event() for _ in plan.items]
@@ -223,6 +226,7 @@ class _Run:
         rates = self.platform.energy_rates(item.work)
         operations = item.work.operations if number == 0 else {}
         energy = dynamic_energy(rates, run.activity, self.device.names.owners, operations)
+        energy = at_clock(rates, energy, run.clock)
         if not self.concurrent:
             static = static_power(rates, self.refresh_interval_s)
             add_energy(energy, over(static, run.duration_fs))

@@ -9,7 +9,7 @@ then share its ports, cache and banks event by event.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable
+from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,9 @@ class Server:
     address: Any
     concurrent: bool
     gap_fs: int
+    limit: Callable[[Work, KernelRun, bool], None]
+    """Stretches a kernel that draws more than the board's cap; the last argument tells the first
+    kernel of a work."""
     memory: dict[Hashable, list[KernelRun]] = field(default_factory=dict)
     stale: bool = False
     """The machine's cache lacks what was not played, but reused or extrapolated, would have left
@@ -76,6 +79,7 @@ class Server:
             at = int(env.now)
             for kernel in self.kernels_of(job.work, self.address):
                 job.runs.append(self.runner.run(kernel, at))
+                self.limit(job.work, job.runs[-1], len(job.runs) == 1)
                 at = self.device.now + self.gap_fs
             self.stale = any(run.simulated_share < 1 for run in job.runs)
             _hold_to_bound(job)

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from simulator.engine.device import Device
 from simulator.engine.platform import Platform
 from simulator.errors import BoundError, CapacityError
-from simulator.power.accounting import dynamic_energy, static_power
-from simulator.power.clock import Draw, clocked_share, sustained_clock
+from simulator.power.clock import Draw, sustained_clock
 from simulator.system.kernels import TIME_TOLERANCE, KernelRun, Runner
+from simulator.system.limiter import draw
 from simulator.system.plan import ALIGNMENT
 from simulator.trace.work import Operand, Work
 from simulator.units import human
@@ -83,7 +81,7 @@ def play(platform: Platform, works: Works, method: Method) -> Call:
             at = device.now + gap_fs
         _hold_to_bound(own, _bound_fs(platform, work, works, places, warm, cache_bytes), platform)
         draws.extend(
-            _draw(platform, device, work, run, not number) for number, run in enumerate(own)
+            draw(platform, device, work, run, not number) for number, run in enumerate(own)
         )
         runs.extend(own)
     total_fs = sum(run.duration_fs for run in runs) or 1
@@ -99,32 +97,6 @@ def play(platform: Platform, works: Works, method: Method) -> Call:
         kernels=tuple(run.name for run in runs),
         simulated_share=sum(run.duration_fs * run.simulated_share for run in runs) / total_fs,
         error_estimate=sum(run.duration_fs * run.error_estimate for run in runs) / total_fs,
-    )
-
-
-def _draw(platform: Platform, device: Device, work: Work, run: KernelRun, first: bool) -> Draw:
-    """Energy of one kernel, and what bounds its time. The first kernel of a work pays its
-    operations."""
-    rates = platform.energy_rates(work)
-    energy = dynamic_energy(
-        rates, run.activity, device.names.owners, work.operations if first else {}
-    )
-    clocked_j = sum(joules for part, joules in energy.items() if part in rates.clocked)
-    seconds = run.duration_fs / FEMTO
-    owners = np.asarray(device.names.owners)
-    busy = {
-        part.component: float(run.activity.busy[owners == part.component].sum())
-        / (part.instances * max(run.duration_fs, 1))
-        for part in platform.parts()
-    }
-    memory = next(part.peak for part in platform.parts() if part.component == "dram")
-    moved = (run.dram_read + run.dram_written) / memory
-    return Draw(
-        seconds,
-        clocked_j,
-        sum(energy.values()) - clocked_j,
-        sum(static_power(rates, 0.0).values()),
-        clocked_share(max(busy.values()), moved / max(seconds, 1e-15)),
     )
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simulator.api import load_hardware
+from simulator.api import load_hardware, simulate
 
 
 def test_small_kernels_are_dispatch_bound_in_eager_mode(lab: SimpleNamespace) -> None:
@@ -70,3 +70,16 @@ def test_views_cost_an_eager_host_its_time(lab: SimpleNamespace) -> None:
     dispatch, view = record.host
     assert (view.end_fs - view.start_fs) * 1e-15 == pytest.approx(host.view_cost)
     assert (dispatch.end_fs - dispatch.start_fs) * 1e-15 > host.view_cost
+
+
+def test_a_product_beyond_the_cap_runs_at_a_lower_clock(lab: SimpleNamespace) -> None:
+    """Less power takes longer and stays within the cap; a cap nobody reaches changes nothing."""
+    trace = lab.trace([lab.product(2048)])
+    ample, more, tight = (
+        simulate(trace, load_hardware(lab.A100, [f"power_cap={watts} W"])).record
+        for watts in (5000, 10000, 250)
+    )
+    assert ample.latency_fs == more.latency_fs < tight.latency_fs
+    (kernel,) = tight.kernels
+    joules = sum(kernel.energy_j.values())
+    assert joules / (kernel.duration_fs * 1e-15) < 250 * 1.02

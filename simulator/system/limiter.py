@@ -1,0 +1,59 @@
+"""The clock a kernel runs at under the board's power cap.
+
+A kernel is simulated at the highest clock; its events say what that would draw, and the cap
+stretches it to the clock that :mod:`simulator.power.clock` solves for.  Steady state is assumed:
+the limiter has seen such kernels for some milliseconds.  Left out: kernels of several streams
+at once, which run at the highest clock, and power that one kernel saves for the next.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simulator.engine.device import Device
+from simulator.engine.platform import Platform
+from simulator.power.accounting import dynamic_energy, static_power
+from simulator.power.clock import Draw, clocked_share, sustained_clock
+from simulator.system.kernels import KernelRun
+from simulator.trace.work import Work
+
+FEMTO = 10**15
+
+
+def draw(platform: Platform, device: Device, work: Work, run: KernelRun, first: bool) -> Draw:
+    """Energy of one kernel at the highest clock, and what bounds its time. The first kernel of a
+    work pays its operations."""
+    rates = platform.energy_rates(work)
+    energy = dynamic_energy(
+        rates, run.activity, device.names.owners, work.operations if first else {}
+    )
+    clocked_j = sum(joules for part, joules in energy.items() if part in rates.clocked)
+    seconds = run.duration_fs / FEMTO
+    owners = np.asarray(device.names.owners)
+    busy = {
+        part.component: float(run.activity.busy[owners == part.component].sum())
+        / (part.instances * max(run.duration_fs, 1))
+        for part in platform.parts()
+    }
+    memory = next(part.peak for part in platform.parts() if part.component == "dram")
+    moved = (run.dram_read + run.dram_written) / memory
+    return Draw(
+        seconds,
+        clocked_j,
+        sum(energy.values()) - clocked_j,
+        sum(static_power(rates, 0.0).values()),
+        clocked_share(max(busy.values()), moved / max(seconds, 1 / FEMTO)),
+    )
+
+
+def limit(platform: Platform, device: Device, work: Work, run: KernelRun, first: bool) -> None:
+    """Stretch a kernel to the clock that the power cap leaves."""
+    cap_w = platform.energy_rates(work).power_cap_w
+    if math.isinf(cap_w) or not run.duration_fs:
+        return
+    drawn = draw(platform, device, work, run, first)
+    run.clock = sustained_clock(drawn, cap_w)
+    if run.clock < 1:
+        run.duration_fs = round(drawn.seconds_at(run.clock) * FEMTO)
