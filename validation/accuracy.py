@@ -20,7 +20,7 @@ from simulator.errors import MeasurementError, atomic_write
 from simulator.hardware import catalogue
 from simulator.validate import report
 from simulator.validate.calibrate import FIT_HALF
-from simulator.validate.run import compare, half_of, of_type, prepare
+from simulator.validate.run import compare, of_type, prepare
 
 OPERATORS = ("gemm", "attention_decode", "attention_prefill", "moe", "memory_bound")
 TYPES = ("bf16",)
@@ -75,10 +75,10 @@ def scores(folder: Path, name: str, operator: str, sample: int, seed: int) -> di
         prepared = prepare(folder, [name], [operator])
         known = {job.row.dtype for job in prepared.jobs}
         wanted = [one for one in TYPES if one in known]
-        prepared = half_of(of_type(prepared, wanted), 1 - FIT_HALF)
+        scored = compare(of_type(prepared, wanted), sample, seed, half=1 - FIT_HALF)
     except MeasurementError:
         return None
-    return report.document(compare(prepared, sample, seed))
+    return report.document(scored)
 
 
 def row(name: str, before: dict[str, Any], after: dict[str, Any] | None) -> str:

@@ -49,12 +49,12 @@ def validate(
 ) -> None:
     """Simulate measured rows as they were timed and report how far they are off."""
     from simulator.validate import report
-    from simulator.validate.run import compare, half_of, prepare
+    from simulator.validate.run import compare, prepare
 
     start = time.process_time()
-    prepared = half_of(prepare(data, _names(hw, "--hw"), _names(op, "--op")), half)
+    prepared = prepare(data, _names(hw, "--hw"), _names(op, "--op"))
     with progress("measured rows") as update:
-        result = compare(prepared, sample, seed, update)
+        result = compare(prepared, sample, seed, update, half)
     if out is not None:
         from simulator.results.files import write_folder
         from simulator.validate.files import files_of

@@ -167,30 +167,23 @@ def of_type(prepared: Prepared, dtypes: Sequence[str]) -> Prepared:
     return replace(prepared, jobs=jobs)
 
 
-def half_of(prepared: Prepared, half: int | None) -> Prepared:
-    """Rows of one half of the shape families only, or all for None. Raises MeasurementError if
-    none is left."""
-    if half is None:
-        return prepared
-    jobs = tuple(job for job in prepared.jobs if job.row.half == half)
-    if not jobs:
-        raise MeasurementError(
-            f"no row belongs to half {half} of the shape families",
-            where="--half",
-            remedy="leave it out",
-        )
-    return replace(prepared, jobs=jobs)
-
-
 def compare(
     prepared: Prepared,
     sample_size: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    half: int | None = None,
 ) -> Validation:
-    """Simulate the prepared rows, or a sample of them, each distinct call once."""
+    """Simulate the prepared rows, or a sample of them, each distinct call once. With ``half``,
+    rows of that half of the shape families only; raises MeasurementError if there is none."""
     jobs = {job.row: job for job in prepared.jobs}
-    rows = list(jobs)
+    rows = [row for row in jobs if half is None or row.half == half]
+    if not rows:
+        raise MeasurementError(
+            f"no row belongs to half {half} of the shape families",
+            where="--half",
+            remedy="leave it out",
+        )
     chosen = rows if sample_size is None else sample(rows, sample_size, seed)
     fitted = _fitted(prepared.jobs)
     skipped = prepared.skipped.copy()
@@ -216,8 +209,8 @@ def compare(
         hardware=prepared.hardware,
         compared=tuple(compared),
         skipped=tuple(Skipped(*what, rows) for what, rows in sorted(skipped.items())),
-        read=len(rows) + sum(prepared.skipped.values()),
-        outside_sample=len(rows) - len(chosen),
+        read=len(jobs) + sum(prepared.skipped.values()),
+        outside_sample=len(jobs) - len(chosen),
         sample=sample_size,
         seed=seed,
         simulated=len(calls),

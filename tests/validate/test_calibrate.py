@@ -24,7 +24,7 @@ from simulator.validate.calibrate import (
     times,
 )
 from simulator.validate.overlay import overlay
-from simulator.validate.run import half_of, of_type, prepare
+from simulator.validate.run import compare, of_type, prepare
 
 GPU = "a100-sxm-80gb"
 SHAPES = [
@@ -120,7 +120,7 @@ def test_the_command_writes_a_description(capsys, measured, tmp_path, monkeypatc
 
 
 def test_halves_part_the_families(prepared):
-    parts = [half_of(prepared, half).jobs for half in (0, 1)]
-    assert sum(map(len, parts)) == len(half_of(prepared, None).jobs)
-    families = [{job.row.family for job in part} for part in parts]
+    parts = [compare(prepared, 8, half=half).compared for half in (0, 1)]
+    families = [{one.row.family for one in part} for part in parts]
     assert families[0].isdisjoint(families[1])
+    assert all(one.row.half == half for half, part in enumerate(parts) for one in part)
