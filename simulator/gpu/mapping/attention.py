@@ -293,8 +293,8 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
     v_row = work.value_dim * v.bits // 8
     key_tile = KEY_TILE
     tiles = math.ceil(work.kv_len / key_tile)
-    # Enough blocks for two per SM, none shorter than a few tiles.
-    split = max(1, min(2 * spec.chip.sms // heads, work.kv_len // MIN_SPLIT_KEYS))
+    # A block for every SM, none shorter than a few tiles.
+    split = max(1, min(spec.chip.sms // heads, work.kv_len // MIN_SPLIT_KEYS))
     cuts = np.array([tiles * i // split for i in range(split + 1)], dtype=np.int64)
     q_share = -(-q.bytes // heads)
     head, part = np.divmod(np.arange(heads * split, dtype=np.int64), split)
@@ -364,10 +364,12 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
     # Sums and scores of a fragment fit beside the other registers of 128 threads.
     sums = (fragments - FRAGMENT_ROWS) * (work.value_dim + key_tile)
     shared = fragments * work.head_dim * q.bits // 8 + STAGES * key_tile * (k_row + v_row)
+    # The kernels of serving stacks have an SM to themselves, for a deep ring of pages.
+    alone = spec.chip.sm.shared_memory // 2 + 1
     needs = {
         "threads": 128,
         "registers": min(128 * 128 + sums, spec.chip.sm.registers),
-        "shared": min(shared, spec.chip.sm.shared_memory),
+        "shared": min(max(shared, alone), spec.chip.sm.shared_memory),
         "blocks": 1,
     }
     program = Program(threads, {"empty": STAGES, "full": 0})
