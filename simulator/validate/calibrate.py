@@ -108,6 +108,7 @@ class Calibration:
     """A finished fit."""
 
     hardware: str
+    title: str
     gpu: str
     fitted: tuple[Fitted, ...]
     correlation: np.ndarray
@@ -299,6 +300,7 @@ def calibrate(
     scores.start(best.x)
     return Calibration(
         hardware=hardware.name,
+        title=spec.title or hardware.name,
         gpu=prepared.jobs[0].row.gpu,
         fitted=tuple(
             Fitted(one, float(np.exp(a)), float(np.exp(b)), float(c))

@@ -97,7 +97,8 @@ def test_names_of_gpus(gpu, description):
     ],
 )
 def test_the_shipped_gpu_that_stands_for_a_name(gpu, description):
-    assert description_of(gpu, [entry.name for entry in catalogue("gpu")]) == description
+    shipped = [entry.name for entry in catalogue("gpu") if "." not in entry.name]
+    assert description_of(gpu, shipped) == description
 
 
 def test_a_fit_stands_for_its_gpu_and_rivals_for_none():
