@@ -49,6 +49,8 @@ class Sm(Block):
     """Shared memory that thread blocks can use."""
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
+    decode_cycles: Count
+    """The same of one step of a decode kernel, with a page of the cache to look up."""
     accumulators: Count
     """Sums of a product that one thread can hold: 128 with ``mma.sync``, which needs registers for
     operands too, 192 with ``wgmma``, whose loading warps give theirs away."""

@@ -82,6 +82,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
     Parameter("chip.sm.softmax_cycles", 20, 4000, whole=True, width=0.7),
+    Parameter("chip.sm.decode_cycles", 20, 6000, whole=True, width=0.7),
     Parameter("chip.sm.matrix_issue", 0.5, 1.0, width=0.05),
     Parameter("chip.sm.load_bytes_per_clk", 16, 256, whole=True, width=0.3),
     Parameter("chip.sm.store_bytes_per_clk", 4, 128, whole=True),
@@ -210,19 +211,22 @@ def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
     return tuple(known[path] for path in dict.fromkeys(paths)) or PARAMETERS
 
 
-OF_ATTENTION = frozenset({"launch.attention_ramp", "chip.sm.softmax_cycles"})
-"""Parameters of attention kernels alone ..."""
-OF_PRODUCTS = frozenset({"launch.product_ramp"})
-"""... and of matrix products alone."""
+ONLY_OF: dict[str, tuple[str, ...]] = {
+    "launch.product_ramp": ("gemm", "bmm", "moe"),
+    "launch.attention_ramp": ("attention",),
+    "chip.sm.softmax_cycles": ("attention_prefill",),
+    "chip.sm.decode_cycles": ("attention_decode",),
+}
+"""Parameters that only operators whose names begin so depend on."""
 
 
 def that_matter(parameters: Sequence[Parameter], operators: Sequence[str]) -> tuple[Parameter, ...]:
     """Parameters on which the operators can depend; at most :data:`MOST_PARAMETERS`."""
-    attends = {name.startswith("attention") for name in operators}
-    idle = (frozenset() if True in attends else OF_ATTENTION) | (
-        frozenset() if False in attends else OF_PRODUCTS
+    kept = tuple(
+        one
+        for one in parameters
+        if any(name.startswith(ONLY_OF.get(one.path, ("",))) for name in operators)
     )
-    kept = tuple(one for one in parameters if one.path not in idle)
     if len(kept) > MOST_PARAMETERS:
         raise OptionError(
             f"{len(kept)} parameters at once; {MOST_PARAMETERS} can be fitted",

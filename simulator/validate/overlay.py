@@ -41,13 +41,8 @@ def overlay(result: Calibration, data: Path, today: date) -> str:
         f"fitted to {result.fit_after.n} rows of {', '.join(result.operators)} on {result.gpu}, "
         f"{today.isoformat()}"
     )
-    lines += [
-        f"extends: {result.hardware}",
-        f"title: {result.title}, calibrated",
-        f"source: {source}",
-        "quality: fitted",
-        "",
-    ]
+    lines += [f"extends: {result.hardware}", f"title: {result.title}, calibrated"]
+    lines += [f"source: {source}", "quality: fitted", ""]
     lines += list(_yaml(tree, 0))
     return "\n".join(lines) + "\n"
 

@@ -353,7 +353,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
                     Compute(pipe, products),
                     Compute("special", special_units(spec, scores)),
                     Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
-                    Delay(clocks_fs(spec, spec.chip.sm.softmax_cycles)),
+                    Delay(clocks_fs(spec, spec.chip.sm.decode_cycles)),
                     Release("empty"),
                 ),
                 alike=True,
