@@ -10,13 +10,14 @@ one; for the others named by ``--hw`` once.  Samples are stratified by operator,
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import simulator
-from simulator.errors import MeasurementError, atomic_write
+from simulator.errors import AccsimError, MeasurementError, OptionError, atomic_write
 from simulator.hardware import catalogue
 from simulator.validate import report
 from simulator.validate.calibrate import FIT_HALF
@@ -78,6 +79,10 @@ def scores(folder: Path, name: str, operator: str, sample: int, seed: int) -> di
         scored = compare(of_type(prepared, wanted), sample, seed, half=1 - FIT_HALF)
     except MeasurementError:
         return None
+    except OptionError as error:
+        if error.where == "--op":
+            return None
+        raise
     return report.document(scored)
 
 
@@ -156,4 +161,8 @@ def text(found: Sequence[tuple[str, Any, Any]], options: argparse.Namespace) -> 
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except AccsimError as error:
+        print(f"accuracy: error: {error}", file=sys.stderr)
+        sys.exit(2)
