@@ -50,6 +50,10 @@ def calibrate(
 
     if out.suffix != ".yaml":
         raise OptionError(f"'{out}' is not a .yaml file", where="-o", remedy="name it NAME.yaml")
+    if not out.resolve().parent.is_dir():
+        raise OptionError(
+            f"no folder '{out.parent}'", where="-o", remedy="make it first: fitting takes minutes"
+        )
     parameters = choose(parameter or ())
     prepared = of_type(prepare(data, [hw], op or ["gemm"]), dtype or ())
     parameters = that_matter(parameters, [job.row.op for job in prepared.jobs])

@@ -181,7 +181,8 @@ class Runner:
     def _skip_tasks(self, handle: int, group: int, groups: list[_Mark], spread: float) -> int:
         """Leave out the groups that are neither played nor the tail; how many those are."""
         device, last = self.device, groups[-1]
-        settled = last.read + last.written >= self.cache_bytes or len(groups) > 4 * LIKE_GROUPS
+        # Once the cache has filled, it takes as much again until what was written leaves steadily.
+        settled = last.read + last.written >= 2 * self.cache_bytes or len(groups) > 4 * LIKE_GROUPS
         row = device.kernel_row(handle)
         first = int(row[layout.J_NEXT])
         left = (int(row[layout.J_TASKS]) - first) // group - 1

@@ -19,11 +19,11 @@ from typing import Any, cast
 import numpy as np
 
 from simulator.engine.platform import Platform
-from simulator.errors import AccsimError, MeasurementError, OptionError, suggest
+from simulator.errors import CapacityError, MeasurementError, OptionError, suggest
 from simulator.gpu.platform import GpuPlatform
 from simulator.gpu.spec import GpuSpec
 from simulator.system.specs import load_hardware
-from simulator.validate.methods import Method
+from simulator.validate.methods import Method, method_of
 from simulator.validate.metrics import Errors, errors
 from simulator.validate.replay import play
 from simulator.validate.rows import Row
@@ -119,7 +119,6 @@ class Calibration:
     score_before: Errors
     score_after: Errors
     operators: tuple[str, ...]
-    simulations: int
 
 
 class Trials:
@@ -129,19 +128,18 @@ class Trials:
     def __init__(
         self,
         hardware: str,
-        fixed: Sequence[str],
         parameters: Sequence[Parameter],
         rows: Sequence[Row],
         executor: Executor,
         parts: int,
     ) -> None:
-        self.hardware, self.fixed, self.parameters = hardware, tuple(fixed), tuple(parameters)
+        self.hardware, self.parameters = hardware, tuple(parameters)
         self.rows, self.executor, self.parts = tuple(rows), executor, parts
         self._times: dict[tuple[str, ...], list[Future[list[float]]]] = {}
 
     def start(self, values: np.ndarray) -> tuple[str, ...]:
         """Begin to simulate with logarithms of values, if that was not done; returns the key."""
-        key = (*self.fixed, *assignments(self.parameters, np.exp(values)))
+        key = tuple(assignments(self.parameters, np.exp(values)))
         if key not in self._times:
             self._times[key] = [
                 self.executor.submit(times, self.hardware, key, self.rows[part :: self.parts])
@@ -155,9 +153,6 @@ class Trials:
         for part, future in enumerate(self._times[self.start(values)]):
             found[part :: self.parts] = future.result()
         return found
-
-    def __len__(self) -> int:
-        return len(self._times)
 
 
 def assignments(parameters: Sequence[Parameter], values: Sequence[float] | np.ndarray) -> list[str]:
@@ -174,18 +169,12 @@ def times(hardware: str, overrides: Sequence[str], rows: Sequence[Row]) -> list[
     platform = cast(Platform, GpuPlatform(cast(GpuSpec, spec)))
     found = []
     for row in rows:
-        method = cast(Method, _method(row))
+        method = cast(Method, method_of(row))
         try:
             found.append(play(platform, works_of(row, method), method).seconds)
-        except AccsimError:
+        except CapacityError:
             found.append(float("nan"))
     return found
-
-
-def _method(row: Row) -> Method | None:
-    from simulator.validate.methods import method_of
-
-    return method_of(row)
 
 
 def gpu_spec(name: str) -> GpuSpec:
@@ -284,7 +273,7 @@ def calibrate(
     spec = cast(GpuSpec, hardware.spec)
     name = str(hardware.description.files[0])
     rows = rows_to_fit(prepared.jobs, fit_rows, seed)
-    trials = Trials(name, (), parameters, rows, executor, 4 * workers)
+    trials = Trials(name, parameters, rows, executor, 4 * workers)
     centre = np.log([one.of(spec) for one in parameters])
     first = centre if begin is None else np.log([one.of(begin) for one in parameters])
     random = np.random.default_rng(seed)
@@ -299,7 +288,7 @@ def calibrate(
     deviation = np.sqrt(np.diag(covariance))
     scored = rows_to_score(prepared.jobs, score_rows, seed)
     progress(f"scoring {len(scored)} rows of other families")
-    scores = Trials(name, (), parameters, scored, executor, 4 * workers)
+    scores = Trials(name, parameters, scored, executor, 4 * workers)
     scores.start(centre)
     scores.start(best.x)
     return Calibration(
@@ -316,7 +305,6 @@ def calibrate(
         score_before=_errors(scores, centre),
         score_after=_errors(scores, best.x),
         operators=tuple(sorted({job.row.op for job in prepared.jobs})),
-        simulations=len(trials) * len(rows) + len(scores) * len(scored),
     )
 
 

@@ -84,7 +84,8 @@ def test_large_gemm(lab: SimpleNamespace) -> None:
 
 
 def test_small_gemms_are_far_from_peak(lab: SimpleNamespace) -> None:
-    """Ramp, one wave and its tail: H100 cuBLAS reaches 15 % of peak at 1024 and 55 % at 2048."""
+    """Ramp, one wave and its tail: H100 cuBLAS reaches 15 % of peak at 1024 and 55 % at 2048 in an
+    eager loop; from a graph, as here, a product of 1024 takes 6.2 us, 0.33 of the peak."""
     h100 = lab.platform("h100-sxm")
     peak = h100.spec.matrix_peak("bfloat16")
     gap = h100.gap_s("graph")
@@ -93,5 +94,5 @@ def test_small_gemms_are_far_from_peak(lab: SimpleNamespace) -> None:
         return 2 * size**3 / (lab.play(lab.gemm(size, size, size), on=h100).seconds + gap) / peak
 
     assert share(256) < 0.05
-    assert 0.08 < share(1024) < 0.35
+    assert share(1024) == pytest.approx(0.33, rel=0.1)
     assert 0.3 < share(2048) < 0.8

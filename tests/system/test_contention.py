@@ -43,11 +43,11 @@ def test_small_kernels_share_fairly(lab: SimpleNamespace) -> None:
 
 def test_compute_and_memory_overlap(lab: SimpleNamespace) -> None:
     """Less than one after the other, more than the longer of both."""
-    gemm, stream = lab.product(2048), lab.copy()
+    # One wave of tiles: the blocks of a second would start before those of the copy.
+    gemm, stream = lab.product(1536), lab.copy()
     alone = [durations(lab.run([call]))[0] for call in (gemm, stream)]
     both = busy(lab.run([gemm, lab.copy(stream=1)]))
-    # Two waves of large tiles leave the copy half of the time and of the threads.
-    assert max(alone) < both < 0.99 * sum(alone)
+    assert max(alone) < both < 0.97 * sum(alone)
 
 
 def test_one_stream_keeps_order(lab: SimpleNamespace) -> None:

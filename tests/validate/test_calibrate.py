@@ -114,6 +114,8 @@ def test_the_command_writes_a_description(capsys, measured, tmp_path, monkeypatc
     assert "launch.product_ramp" in capsys.readouterr().out
     hardware = load_hardware("mine.fit.yaml")
     assert hardware.spec.launch.product_ramp > load_hardware(GPU).spec.launch.product_ramp
+    assert cli.main([*arguments, "-o", "absent/mine.yaml"]) == 2
+    assert "no folder 'absent'" in capsys.readouterr().err
     assert cli.main([*arguments, "-o", "mine.txt"]) == 2
     assert "is not a .yaml file" in capsys.readouterr().err
     assert not Path("mine.txt").exists()

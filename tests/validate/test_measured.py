@@ -46,8 +46,9 @@ def test_data_sheet_rooflines_are_of_the_measured_times_order(prepared):
         groups[group] += 1
         possible[group] += job.row.seconds > 0.5 * job.roof.seconds
     for group, count in groups.items():
-        # The L2 of an L40S serves 9 % of its attention rows.
-        assert possible[group] > 0.9 * count, group
+        # The L2 of an L40S, 96 MB, serves a tenth of its attention rows.
+        in_cache = group[0] == "L40S" and group[1].startswith("attention")
+        assert possible[group] > (0.9 if in_cache else 0.95) * count, group
 
 
 def test_a_few_short_rows_can_be_simulated(prepared):
