@@ -66,6 +66,7 @@ from simulator.engine.layout import (
     K_USED,
     K_WAIT_HEAD,
     K_WAIT_TAIL,
+    K_WRITE_EXTRA,
     K_WAYS,
     P_BASE,
     P_CHUNK,
@@ -344,6 +345,10 @@ def cached(
     # share it; the run itself is served no earlier than it arrives.
     receivers = machine.pattern[transaction[T_PATTERN], P_RECEIVERS]
     book(slice_, now, size if receivers == 1 else size // receivers)
+    if kind == A_WRITE:
+        extra = (size * slice_[K_RATE] >> 10) * level[K_WRITE_EXTRA] >> 10
+        slice_[K_FREE] += extra
+        slice_[K_BUSY] += extra
     if kind == A_ATOMIC:
         extra = level[K_ATOMIC] * ((size + sector - 1) // sector)
         slice_[K_FREE] += extra

@@ -84,6 +84,8 @@ class CacheLevel:
     another line takes ``far_latency`` longer and its slice half as long again: half of such reads
     pass two slices."""
     far_latency: int = 0
+    write_cost: float = 1.0
+    """Slice time of a written byte, in that of a read one."""
 
 
 Component = Pipe | Port | MemoryView | CacheLevel
@@ -308,6 +310,7 @@ class Assembly:
                 row[layout.K_ATOMIC] = component.atomic
                 row[layout.K_NEAR] = component.near_ways or component.ways
                 row[layout.K_FAR_LATENCY] = component.far_latency
+                row[layout.K_WRITE_EXTRA] = round(1024 * (component.write_cost - 1))
                 lines += sets * component.ways
                 for _ in range(component.slices):
                     part = np.zeros(layout.COMPONENT_COLUMNS, dtype=np.int64)

@@ -252,6 +252,7 @@ def run_thread(machine: Machine, thread: Int, now: Int) -> bool:
             units = scaled(machine, slot, operation[OP_AMOUNT], operation[OP_SCALE])
             start = book(component, now, units)
             end = start + (units * component[K_RATE] >> 10) + component[K_LATENCY]
+            end += operation[OP_COUNT]
             if end > now:
                 push(machine.header, machine.heap, end, E_THREAD, thread)
                 return False

@@ -85,8 +85,9 @@ PIPE, PORT, CACHE, MEMORY = range(4)
     K_HOLDER,  # slot of the task a port served last
     K_NEAR,  # lines of a set, by last use, that are near every reader
     K_FAR_LATENCY,  # beyond the latency of a hit, for the others
+    K_WRITE_EXTRA,  # slice time of a written byte beyond a read one's, in 1024ths of that
     COMPONENT_COLUMNS,
-) = range(34)
+) = range(35)
 
 # agents
 RESOURCES = 4

@@ -65,10 +65,12 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Occupy a pipe for a number of its units, then wait out its latency."""
+    """Occupy a pipe for a number of its units, then wait out its latency and this one's."""
 
     pipe: str
     units: Amount
+    latency: int = 0
+    """Femtoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +258,15 @@ def assemble(
                 case Access(pattern, token, count):
                     number = -1 if token is None else tokens[token]
                     emit(layout.O_ACCESS, token=number, amount=count, count=pattern_row(pattern))
-                case Compute(pipe, units):
+                case Compute(pipe, units, latency):
                     value, scale = amount(units)
-                    emit(layout.O_COMPUTE, target=target(pipe), amount=value, scale=scale)
+                    emit(
+                        layout.O_COMPUTE,
+                        target=target(pipe),
+                        amount=value,
+                        scale=scale,
+                        count=latency,
+                    )
                 case Wait(token, count):
                     emit(layout.O_WAIT, token=tokens[token], amount=count)
                 case Release(token, count):

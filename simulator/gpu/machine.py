@@ -67,10 +67,10 @@ def assemble(spec: GpuSpec) -> Assembly:
             atomic=clocks_fs(spec, 1),
             near_ways=l2.near_ways if far else 0,
             far_latency=clocks_fs(spec, far - l2.hit_latency_cycles) if far else 0,
+            write_cost=l2.write_cost,
         ),
     )
     pipe = rate(PIPE_UNITS_PER_CLOCK * chip.clock)
-    barrier = clocks_fs(spec, sm.barrier_cycles)
     assembly.agent_class(
         AgentClass(
             "sm",
@@ -84,7 +84,7 @@ def assemble(spec: GpuSpec) -> Assembly:
             (
                 Port("load", rate(sm.load_bytes_per_clk * chip.clock), "l2"),
                 Port("store", rate(sm.store_bytes_per_clk * chip.clock), "l2"),
-                Pipe("matrix", pipe, barrier),
+                Pipe("matrix", pipe),
                 Pipe("vector", pipe),
                 Pipe("special", pipe),
             ),

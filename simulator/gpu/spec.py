@@ -54,6 +54,15 @@ class Sm(Block):
     accumulators: Count
     """Sums of a product that one thread can hold: 128 with ``mma.sync``, which needs registers for
     operands too, 192 with ``wgmma``, whose loading warps give theirs away."""
+    tile_rows: Count
+    """Tiles of products are whole numbers of these, either way round: rows and columns of ``wgmma``
+    or ``tcgen05``, or of what four warps of ``mma.sync`` make together."""
+    tile_columns: Count
+    warpgroups: Count
+    """Groups of a large tile's warps that wait for operands and multiply on their own, so that the
+    latency of one's step passes beside the products of another; 1: a barrier joins all."""
+    instruction_cycles: Count
+    """Latency of a product instruction, 32 B of K long; those of one step depend on each other."""
     matrix_issue: Fraction
     """Share of the clocks in which a busy matrix pipe has an instruction to run."""
     vector_lanes: Count
@@ -70,6 +79,7 @@ class Sm(Block):
     block_start: Seconds
     """Ramp of a thread block before its first load: instruction fetch, parameters."""
     barrier_cycles: Count
+    """Waiting for the operands of a step that are there, and handing their place back."""
     softmax_cycles: Count
     """Latency of one step of online softmax: maxima and sums across lanes, exponentials, the
     change of layout between two products, one after the other."""
@@ -110,6 +120,8 @@ class L2(Block):
     """Added on a miss beside the DRAM array's own latency: controller, interconnect."""
     bytes_in_flight: Bytes
     """Misses outstanding at most."""
+    write_cost: Annotated[float, Field(strict=True, ge=1.0, le=16.0)]
+    """Slice time of a written byte, in that of a read one."""
     usable: Fraction
     """Share of the capacity that a reused working set can occupy at full speed."""
     far_latency_cycles: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 0
@@ -161,6 +173,8 @@ class Launch(Block):
     code, descriptors of the operands, shared memory set up anew."""
     attention_ramp: Seconds
     """The same of an attention kernel, with lengths, page tables and work lists to read."""
+    gemv_rows: Literal[0, 1]
+    """1: products of one row run as a kernel of their own, on vector lanes; 0: as any other."""
     stream_gap: Seconds
     """Between kernels launched one by one ahead of time."""
 

@@ -89,6 +89,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("l2.slice_bytes_per_clk", 8, 256, whole=True, width=0.2),
     Parameter("l2.miss_latency", 20, 1500, "ns", 1e-9, width=0.3),
     Parameter("l2.bytes_in_flight", 128, 16384, "KiB", 1024, whole=True, width=1.0),
+    Parameter("l2.write_cost", 1, 8),
     Parameter("l2.usable", 0.25, 1.0, width=0.2),
 )
 """What is fitted unless somebody chooses."""

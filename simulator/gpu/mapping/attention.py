@@ -138,7 +138,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
                 (
                     Wait("keys", 1 + len(load_mask)),
                     Wait("room"),
-                    Compute(pipe, first * products_qk),
+                    Compute(pipe, first * products_qk, clocks_fs(spec, spec.chip.sm.barrier_cycles)),
                     Release("scores"),
                 ),
                 alike=True,
@@ -183,7 +183,7 @@ def _tiled(spec: GpuSpec, work: Attention, address: Addresses, name: str) -> Ker
                 (
                     Wait("weights"),
                     Wait("values"),
-                    Compute(pipe, second * products_pv),
+                    Compute(pipe, second * products_pv, clocks_fs(spec, spec.chip.sm.barrier_cycles)),
                     Release("empty"),
                     Release("room"),
                 ),
@@ -350,7 +350,7 @@ def _decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
                 Coordinate(3),
                 (
                     Wait("full", 2 + len(extras)),
-                    Compute(pipe, products),
+                    Compute(pipe, products, clocks_fs(spec, spec.chip.sm.barrier_cycles)),
                     Compute("special", special_units(spec, scores)),
                     Compute("vector", vector_units(spec, VECTOR_PER_SCORE * scores)),
                     Delay(clocks_fs(spec, spec.chip.sm.decode_cycles)),

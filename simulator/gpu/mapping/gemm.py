@@ -31,8 +31,10 @@ from simulator.engine.program import (
     Step,
     Wait,
 )
+from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK
 from simulator.gpu.mapping import tiles
-from simulator.gpu.mapping.rates import matrix_type, matrix_units, product_ramp
+from simulator.gpu.mapping.gemv import gemv
+from simulator.gpu.mapping.rates import idle_s, matrix_type, matrix_units, product_ramp
 from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.mapping.tiles import Problem, Tile
 from simulator.gpu.spec import GpuSpec
@@ -108,6 +110,8 @@ def gemm(spec: GpuSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
     if m > n and n <= tiles.STREAM_ROWS:
         a, b, m, n = b, a, n, m
         shared, kept = shared[::-1], kept[::-1]
+    if m <= spec.launch.gemv_rows and not (work.b_shared and work.batch > 1):
+        return gemv(spec, work, a, b, address)
     c = work.writes[0]
     problem = Problem(
         work.batch,
@@ -208,7 +212,11 @@ def _kernel(
     pipe, units = matrix_units(spec, work, 2 * tile.m * tile.n * tile.k_bytes / widest)
     # The whole tile is multiplied, edges included: pipes work on full fragments.
     steps = Coordinate(3) if tile.split > 1 else launch.steps
-    products = Loop(steps, (Wait("full", 2), Compute(pipe, units), Release("empty")), alike=True)
+    pipe_s = units / (PIPE_UNITS_PER_CLOCK * spec.chip.clock)
+    groups = tiles.groups(spec, tile)
+    latency = 0 if pipe == "vector" else round(idle_s(spec, pipe_s, tile.k_bytes, groups) * FEMTO)
+    one_step = (Wait("full", 2), Compute(pipe, units, latency), Release("empty"))
+    products = Loop(steps, one_step, alike=True)
     last = (problem.n - 1) % tile.n + 1
     of_a, of_b = tiles.receivers(spec, problem, tile)
     load_a = Pattern(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.schema import DTYPE_BITS
 from simulator.trace.work import Work
+
+
+Seconds = float | np.ndarray
+INSTRUCTION_BYTES = 32
+"""Along K, of every type: 16 elements of bfloat16."""
 
 
 def matrix_type(spec: GpuSpec, work: Work) -> str | None:
@@ -38,6 +45,20 @@ def matrix_units(spec: GpuSpec, work: Work, operations: float) -> tuple[str, int
         return "vector", vector_units(spec, operations / 2)
     per_clock = spec.chip.sm.matrix[kind] * spec.chip.sm.matrix_issue  # type: ignore[index]
     return "matrix", math.ceil(operations * PIPE_UNITS_PER_CLOCK / per_clock)
+
+
+def idle_s(
+    spec: GpuSpec, pipe_s: Seconds, k_bytes: Seconds, groups: Seconds = 1
+) -> np.ndarray:
+    """Seconds of a step along K in which a block's products wait, beside ``pipe_s`` of the pipe.
+
+    Each of ``groups`` warpgroups has an equal share of the tile and goes through its instructions
+    one after the other, then through a barrier; the pipe serves one group while another waits.
+    """
+    sm = spec.chip.sm
+    chain = np.ceil(np.divide(k_bytes, INSTRUCTION_BYTES)) * sm.instruction_cycles / spec.chip.clock
+    alone = np.maximum(np.divide(pipe_s, groups), chain) + sm.barrier_cycles / spec.chip.clock
+    return np.asarray(np.maximum(0.0, alone - pipe_s))
 
 
 def product_ramp(spec: GpuSpec) -> int:

@@ -18,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 
 from simulator.errors import HardwareError
+from simulator.gpu.mapping.rates import idle_s
 from simulator.gpu.spec import GpuSpec
 
 SIDES = (16, 32, 64, 96, 128, 160, 192, 224, 256, 320)
@@ -28,6 +29,7 @@ K_STEPS = (512, 384, 256, LINE_BYTES)
 """Bytes per K-step of streaming kernels: the longest that divides a row."""
 MIN_SPLIT_K_BYTES = 512
 FEW_STAGES = 4
+WARPGROUP = 128
 RING_BYTES = 1024
 """Bytes along K in flight at most: eight stages of a line, as in kernels for small tiles."""
 STREAM_ROWS = 16
@@ -91,24 +93,38 @@ def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
 
 def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[Tile]:
     row = problem.row_bytes
-    sides_m = [STREAM_ROWS] if problem.m <= STREAM_ROWS else _sides(problem.m)
     k_bytes = min(LINE_BYTES, row)
     if problem.m <= STREAM_ROWS:
         k_bytes = next((step for step in K_STEPS if row % step == 0), k_bytes)
     splits = [split for split in splits if split == 1 or row // split >= MIN_SPLIT_K_BYTES]
     sm = spec.chip.sm
     found = []
-    for m in sides_m:
-        for n in _sides(problem.n):
-            shape = _shape(m, n, k_bytes, sm.registers, sm.shared_memory, sm.accumulators)
-            if shape is not None:
-                found += [Tile(m, n, k_bytes, split=split, **shape) for split in splits]
+    for m, n in _sides(spec, problem):
+        shape = _shape(m, n, k_bytes, sm.registers, sm.shared_memory, sm.accumulators)
+        if shape is not None:
+            found += [Tile(m, n, k_bytes, split=split, **shape) for split in splits]
     return found
 
 
-def _sides(extent: int) -> list[int]:
-    """Sides that are not mostly beyond the product's edge."""
-    return [side for side in SIDES if side == SIDES[0] or side < 2 * extent]
+def _sides(spec: GpuSpec, problem: Problem) -> list[tuple[int, int]]:
+    """Tiles that the instructions make, either way round, and that are not mostly beyond the
+    product's edge; those of a streaming kernel are one row of tiles."""
+    unit = spec.chip.sm.tile_rows, spec.chip.sm.tile_columns
+    found = {
+        (m, n)
+        for rows, columns in (unit, unit[::-1])
+        for m in _multiples(rows, problem.m)
+        for n in _multiples(columns, problem.n)
+    }
+    if problem.m <= STREAM_ROWS:
+        lowest = min(m for m, _ in found)
+        found = {(m, n) for m, n in found if m == lowest}
+    return sorted(found)
+
+
+def _multiples(unit: int, extent: int) -> list[int]:
+    sides = [side for side in SIDES if side % unit == 0]
+    return [side for side in sides if side == sides[0] or side < 2 * extent]
 
 
 @lru_cache(maxsize=1024)
@@ -158,6 +174,11 @@ def receivers(spec: GpuSpec, problem: Problem, tile: Tile) -> tuple[int, int]:
     return (1, size) if rows >= size else (1, 1)
 
 
+def groups(spec: GpuSpec, tile: Tile) -> int:
+    """Warpgroups of a block that multiply on their own."""
+    return min(spec.chip.sm.warpgroups, max(1, tile.threads // WARPGROUP))
+
+
 def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndarray:
     """Seconds of the product with each of the tiles."""
     chip, sm, l2 = spec.chip, spec.chip.sm, spec.l2
@@ -170,9 +191,11 @@ def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndar
     k = problem.k / split
     busiest = np.ceil(blocks / chip.sms)
     load = (m * problem.a_bytes + n * problem.b_bytes) * k
-    products = 2 * m * n * k / (problem.operations_per_s * sm.matrix_issue / chip.sms)
+    pipe = 2 * m * n * k / (problem.operations_per_s * sm.matrix_issue / chip.sms)
     port = load / (sm.load_bytes_per_clk * chip.clock)
     steps = k * max(problem.a_bytes, problem.b_bytes) / k_bytes
+    idle = idle_s(spec, pipe / steps, k_bytes, np.array([groups(spec, tile) for tile in tiles]))
+    products = pipe + steps * idle / np.minimum(per_sm, busiest)
     latency = l2.hit_latency_cycles / chip.clock + l2.miss_latency
     # One block alone cannot hide the latency of a step behind its ring of stages.
     alone = steps * latency / stages / np.minimum(per_sm, busiest)
