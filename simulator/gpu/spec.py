@@ -58,6 +58,8 @@ class Sm(Block):
     """Tiles of products are whole numbers of these, either way round: rows and columns of ``wgmma``
     or ``tcgen05``, or of what four warps of ``mma.sync`` make together."""
     tile_columns: Count
+    ring: Bytes
+    """Along K, what kernels of products have in flight for a tile at most."""
     warpgroups: Count
     """Groups of a large tile's warps that wait for operands and multiply on their own, so that the
     latency of one's step passes beside the products of another; 1: a barrier joins all."""

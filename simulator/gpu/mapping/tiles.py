@@ -30,8 +30,6 @@ K_STEPS = (512, 384, 256, LINE_BYTES)
 MIN_SPLIT_K_BYTES = 512
 FEW_STAGES = 4
 WARPGROUP = 128
-RING_BYTES = 1024
-"""Bytes along K in flight at most: eight stages of a line, as in kernels for small tiles."""
 STREAM_ROWS = 16
 """Up to this many rows of A the kernel streams B: long K-steps, one row of tiles."""
 
@@ -100,7 +98,7 @@ def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[
     sm = spec.chip.sm
     found = []
     for m, n in _sides(spec, problem):
-        shape = _shape(m, n, k_bytes, sm.registers, sm.shared_memory, sm.accumulators)
+        shape = _shape(m, n, k_bytes, sm.ring, sm.registers, sm.shared_memory, sm.accumulators)
         if shape is not None:
             found += [Tile(m, n, k_bytes, split=split, **shape) for split in splits]
     return found
@@ -129,10 +127,11 @@ def _multiples(unit: int, extent: int) -> list[int]:
 
 @lru_cache(maxsize=1024)
 def _shape(
-    m: int, n: int, k_bytes: int, registers: int, shared: int, accumulators: int
+    m: int, n: int, k_bytes: int, ring: int, registers: int, shared: int, accumulators: int
 ) -> dict[str, int] | None:
-    """Stages, threads and resources of a tile on an SM of so many registers, so much shared
-    memory and so many accumulators a thread; None if it does not fit."""
+    """Stages, threads and resources of a tile with so many bytes along K in flight, on an SM of so
+    many registers, so much shared memory and so many accumulators a thread; None if it does not
+    fit."""
     threads = 256 if m * n >= 128 * 128 else 128
     needed = m * n + threads * 64
     stage = (m + n) * k_bytes
@@ -140,7 +139,7 @@ def _shape(
         return None
     # Small tiles take more of what the blocks beside them leave, up to a ring's length.
     beside = shared // stage // (registers // needed)
-    stages = min(max(beside, FEW_STAGES), shared // stage, max(2, RING_BYTES // k_bytes))
+    stages = min(max(beside, FEW_STAGES), shared // stage, max(2, ring // k_bytes))
     return {
         "stages": stages,
         "threads": threads,
