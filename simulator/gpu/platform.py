@@ -96,12 +96,8 @@ class GpuPlatform:
     def energy_rates(self, work: Work | None) -> EnergyRates:
         energy, power = self.spec.energy, self.spec.power
         kind = matrix_type(self.spec, work) if work is not None else None
-        matrix = (
-            energy.vector
-            if kind is None
-            else energy.matrix[kind] * energy.of_operands  # type: ignore[index]
-        )
-        matrix /= _kept(work)
+        matrix = energy.vector if kind is None else energy.matrix[kind]  # type: ignore[index]
+        matrix *= (1.0 if kind is None else energy.of_operands) / _kept(work)
         awake = {"awake": energy.static - energy.idle} if work is not None else {}
         l1 = 8 * energy.l1
         return EnergyRates(

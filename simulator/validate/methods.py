@@ -107,5 +107,5 @@ def method_of(row: Row) -> Method | None:
         weight_copies=copies,
         warm_calls=method.warm_calls * calls,
         timed_calls=method.timed_calls * calls,
-        quantizes=method.quantizes or (False and row.dtype == "fp8"),
+        quantizes=method.quantizes or (row.watts is not None and row.dtype == "fp8"),
     )
