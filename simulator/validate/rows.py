@@ -111,7 +111,7 @@ UNREAD: Mapping[str, str] = {
     "microbench.csv": "bandwidths and latencies, not operators",
     "e2e.csv": "whole models, not operators",
     "kernelbench.csv": "the file names problems, not their shapes",
-    "accelwattch_volta_power.csv": "kernels of applications, not operators",
+    "accelwattch_volta_power.csv": "watts of whole applications' kernels, not of operators",
     "accelwattch_volta_counters.csv": "hardware counters, not times",
 }
 """Files that are documented beside the others, and why their rows are not simulated."""

@@ -12,19 +12,11 @@ import pytest
 from simulator import cli
 from simulator.errors import OptionError
 from simulator.system.specs import load_hardware
-from simulator.validate.calibrate import (
-    FIT_HALF,
-    MOST_PARAMETERS,
-    PARAMETERS,
-    calibrate,
-    choose,
-    rows_to_fit,
-    rows_to_score,
-    that_matter,
-    times,
-)
+from simulator.validate.calibrate import FIT_HALF, calibrate, rows_to_fit, rows_to_score
 from simulator.validate.overlay import overlay
+from simulator.validate.parameters import MOST_PARAMETERS, PARAMETERS, choose, that_matter
 from simulator.validate.run import compare, of_type, prepare
+from simulator.validate.trials import times
 
 GPU = "a100-sxm-80gb"
 SHAPES = [
@@ -70,8 +62,8 @@ def test_it_finds_what_made_the_times(prepared, parameters):
     # The prior pulls each a little towards the description.
     assert ramp.after == pytest.approx(2, rel=0.1)
     assert 2 * barrier.before < barrier.after < 130
-    assert result.score_before.mape > 0.15
-    assert result.score_after.mape < 0.06 < result.score_before.median
+    assert result.score_before.time.mape > 0.15
+    assert result.score_after.time.mape < 0.06 < result.score_before.time.median
     text = overlay(result, Path("folder"), date(2026, 1, 2))
     assert text == overlay(result, Path("folder"), date(2026, 1, 2))
     assert "other families, after" in text
