@@ -23,6 +23,12 @@ Launch = Annotated[
 Fidelity = Annotated[
     str, typer.Option(help="fast: reuse and extrapolate; exact: every task and burst.")
 ]
+Clock = Annotated[
+    str,
+    typer.Option(
+        help="sustained: what the board's power cap leaves; burst: the highest, before it acts."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Phase = Annotated[
     str | None, typer.Option(help="prefill, decode or train; graph networks: forward or train.")

@@ -1,4 +1,4 @@
-"""``accsim calibrate``: a description whose physical scalars are fitted to measured times."""
+"""``accsim calibrate``: a description whose scalars are fitted to measured times and watts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import typer
 
 from simulator.errors import OptionError, atomic_write
 
-app = typer.Typer(help="Fit a GPU's physical scalars to measured times.")
+app = typer.Typer(help="Fit a GPU's physical scalars to measured times and watts.")
 
 
 @app.command()
 def calibrate(
     hw: Annotated[str, typer.Option("--hw", help="GPU by catalogue name or YAML file.")],
-    data: Annotated[Path, typer.Option(help="Folder of CSV files with measured times.")],
+    data: Annotated[Path, typer.Option(help="Folder of CSV files with measured times and watts.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The description to write, a .yaml.")],
     op: Annotated[
         list[str] | None,
@@ -44,8 +44,9 @@ def calibrate(
 ) -> None:
     """Simulate measured rows with changing scalars until they fit, and score other families."""
     from simulator.validate.calibrate import calibrate as fit
-    from simulator.validate.calibrate import choose, gpu_spec, that_matter
+    from simulator.validate.calibrate import gpu_spec
     from simulator.validate.overlay import overlay, summary
+    from simulator.validate.parameters import choose, that_matter
     from simulator.validate.run import of_type, prepare
 
     if out.suffix != ".yaml":

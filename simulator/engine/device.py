@@ -7,7 +7,7 @@ it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,10 @@ class Snapshot:
     def dram(self, column: int) -> float:
         """A counter of the DRAM controllers (``N_*`` of their layout), over all channels."""
         return float(self.channel[:, column - COUNTERS].sum())
+
+    def over_channels(self) -> Snapshot:
+        """The same with one row of channel counters, their sum."""
+        return replace(self, channel=self.channel.sum(axis=0, keepdims=True))
 
     def since(self, earlier: Snapshot) -> Snapshot:
         return Snapshot(

@@ -74,7 +74,11 @@ class EnergyRates:
     channels: int = 1
     clocked: frozenset[str] = frozenset()
     """Parts of the report whose energy falls with the voltage when the clock is lowered."""
+    voltage_floor: float = 1.0
+    """Share of the highest voltage that the line of voltage over clock would reach at none."""
     power_cap_w: float = math.inf
+    limiter_s: float = 0.0
+    """Time constant with which the board's limiter enforces the cap."""
 
 
 class Platform(Protocol):

@@ -14,8 +14,8 @@ from simulator.gpu.mapping.rates import matrix_type
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention, Gemm, GroupedGemm, Unmapped, View, Work
 
-CLOCKED = frozenset({"matrix", "vector", "special", "l1", "l2"})
-"""Parts of the energy report that run at the SM clock."""
+CLOCKED = frozenset({"matrix", "vector", "special", "l1", "l2", "awake"})
+"""Parts of the energy report that run at the SM clock and voltage."""
 
 
 class GpuPlatform:
@@ -94,10 +94,11 @@ class GpuPlatform:
         )
 
     def energy_rates(self, work: Work | None) -> EnergyRates:
-        energy = self.spec.energy
+        energy, power = self.spec.energy, self.spec.power
         kind = matrix_type(self.spec, work) if work is not None else None
         matrix = energy.vector if kind is None else energy.matrix[kind]  # type: ignore[index]
-        matrix /= _kept(work)
+        matrix *= (1.0 if kind is None else energy.of_operands) / _kept(work)
+        awake = {"awake": energy.static - energy.idle} if work is not None else {}
         l1 = 8 * energy.l1
         return EnergyRates(
             per_unit={
@@ -111,12 +112,14 @@ class GpuPlatform:
                 "special": ("special", energy.special),
             },
             per_dram_bit=energy.dram_path,
-            static_w={"static": energy.static if work is not None else energy.idle},
+            static_w={"static": energy.idle, **awake},
             memory=self.spec.memory.energy,
             burst_bytes=self.spec.memory.organization.access,
             channels=self.spec.memory.channels,
             clocked=CLOCKED,
-            power_cap_w=self.spec.power_cap,
+            voltage_floor=power.voltage_floor,
+            power_cap_w=power.cap,
+            limiter_s=power.limiter_time,
         )
 
 

@@ -187,8 +187,15 @@ class GpuEnergy(Block):
     idle: Watts
     """Board power with nothing running, DRAM background excluded."""
     static: Watts
-    """Constant power while a kernel runs (idle included), DRAM background excluded."""
+    """Constant power while a kernel runs at the highest clock (idle included), DRAM background
+    excluded. What it has above ``idle``, clock tree and leakage, goes with the square of the
+    voltage."""
     matrix: dict[MatrixType, JoulesPerOperation]
+    """Of random operands."""
+    data_share: Fraction
+    """Share of the matrix energy that toggling operands cost: zeros save it."""
+    data_toggle: Fraction
+    """How often bits of the operands toggle: 1 for random ones, 0 for zeros."""
     vector: JoulesPerOperation
     special: JoulesPerOperation
     l1: JoulesPerBit
@@ -196,6 +203,22 @@ class GpuEnergy(Block):
     l2: JoulesPerBit
     dram_path: JoulesPerBit
     """Controller, PHY and on-chip network per bit of DRAM traffic."""
+
+    @property
+    def of_operands(self) -> float:
+        """Matrix energy of operands that toggle so often, as a share of that of random ones."""
+        return 1 - self.data_share * (1 - self.data_toggle)
+
+
+class GpuPower(Block):
+    """What the board may draw, and how it sees to that."""
+
+    cap: Watts
+    voltage_floor: Fraction
+    """Share of the highest voltage that the straight line of voltage over clock would reach at
+    none."""
+    limiter_time: Seconds
+    """Time constant with which the clock falls from the highest to the one that the cap leaves."""
 
 
 class GpuSpec(Block):
@@ -208,7 +231,7 @@ class GpuSpec(Block):
     l2: L2
     launch: Launch
     energy: GpuEnergy
-    power_cap: Watts
+    power: GpuPower
     memory: MemorySpec
     host: HostSpec
     defaults: Defaults = Defaults()

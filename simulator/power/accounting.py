@@ -2,8 +2,7 @@
 
 One linear model serves every device kind: the platform names the joules of its events
 (:class:`~simulator.engine.platform.EnergyRates`), the engine counted them.  DRAM refresh and
-background are constant power of the channels.  Left out: temperature, data-dependent
-toggling.
+background are constant power of the channels.  Left out: temperature.
 """
 
 from __future__ import annotations
@@ -57,9 +56,9 @@ def dynamic_energy(
 
 
 def at_clock(rates: EnergyRates, energy: Mapping[str, float], clock: float) -> dict[str, float]:
-    """Dynamic energy at a share of the highest clock: that of clocked parts goes with the square
-    of the voltage."""
-    share = voltage(clock) ** 2
+    """Energy (or constant power) at a share of the highest clock: that of clocked parts goes with
+    the square of the voltage."""
+    share = voltage(clock, rates.voltage_floor) ** 2
     return {
         part: joules * (share if part in rates.clocked else 1.0) for part, joules in energy.items()
     }

@@ -1,33 +1,33 @@
 """The clock that a power cap leaves: solved from energy, time and what the clock moves.
 
-Dynamic energy of clocked parts goes with the square of the voltage, which falls with the
-clock down to a floor; time grows with the clock's period in the share that clocked parts
-bound.  Power at a clock share ``c`` is
+Dynamic energy of clocked parts, and constant power of parts that are awake, go with the square of
+the voltage, which falls with the clock; time grows with the clock's period in the share that
+clocked parts bound.  Power at a clock share ``c`` is
 
-    P(c) = static + (clocked * v(c)**2 + rest) / t(c),   v(c) = V_FLOOR + (1 - V_FLOOR) * c
-    t(c) = t * (1 - s + s / c)
+    P(c) = static + awake * v(c)**2 + (clocked * v(c)**2 + rest) / t(c)
+    v(c) = floor + (1 - floor) * c,   t(c) = t * (1 - s + s / c)
 
-and the largest ``c`` with P(c) <= cap is the sustained clock.  Left out: temperature, leakage
-that falls with the voltage, steps of the clock, and the limiter's own delay, which belongs to
-how long somebody measures.
+The largest ``c`` with P(c) <= cap is the *sustained* clock; at the *burst* clock, c = 1, work runs
+before the limiter has acted.  Left out: temperature, steps of the clock.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+CLOCKS = ("sustained", "burst")
+"""Modes: the clock that the cap leaves, and the highest one, whatever it draws."""
 LEAST_CLOCK = 0.3
 """Share of the highest clock below which no board goes."""
-V_FLOOR = 0.4
-"""Voltage at no clock, as a share of that at the highest: V100 to H100 run from about 0.7 V at
-half their highest clock to 1.05 V (guess from public voltage-frequency curves)."""
 SHARPNESS = 4
 """Overlap is imperfect where two parts are equally busy: their shares add as such powers."""
 
 
-def voltage(clock: float) -> float:
-    """Share of the highest voltage at a share of the highest clock."""
-    return V_FLOOR + (1 - V_FLOOR) * clock
+def voltage(clock: float, floor: float) -> float:
+    """Share of the highest voltage at a share of the highest clock: a straight line that would
+    reach ``floor`` at none."""
+    return floor + (1 - floor) * clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,12 @@ class Draw:
     other_j: float
     """Energy of memory and its path."""
     static_w: float
+    """Constant power, whatever the clock."""
+    awake_w: float
+    """Constant power that falls with the voltage: clock tree, leakage."""
     clocked_share: float
     """Share of the time that goes with the clock's period."""
+    voltage_floor: float
 
     def seconds_at(self, clock: float) -> float:
         """Time at a share of the highest clock."""
@@ -49,8 +53,9 @@ class Draw:
 
     def watts_at(self, clock: float) -> float:
         """Power at a share of the highest clock."""
-        energy = self.clocked_j * voltage(clock) ** 2 + self.other_j
-        return self.static_w + energy / self.seconds_at(clock)
+        share = voltage(clock, self.voltage_floor) ** 2
+        energy = self.clocked_j * share + self.other_j
+        return self.static_w + self.awake_w * share + energy / self.seconds_at(clock)
 
 
 def clocked_share(clocked_busy: float, other_busy: float) -> float:
@@ -70,3 +75,14 @@ def sustained_clock(draw: Draw, cap_w: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if draw.watts_at(middle) <= cap_w else (low, middle)
     return low
+
+
+def settled(start_s: float, end_s: float, limiter_s: float) -> float:
+    """Mean share of the way from burst to sustained operation between two times since the load
+    began: the limiter closes the gap exponentially, with time constant ``limiter_s``."""
+    if not limiter_s:
+        return 1.0
+    start, end = start_s / limiter_s, end_s / limiter_s
+    if end <= start:
+        return -math.expm1(-start)
+    return 1 + math.exp(-start) * math.expm1(start - end) / (end - start)

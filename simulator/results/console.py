@@ -106,7 +106,7 @@ def _print(console: Console, parts: Iterable[RenderableType]) -> None:
 
 def _title(document: Document) -> Text:
     options = document["options"]
-    how = " · ".join(str(options[key]) for key in ("launch", "fidelity") if key in options)
+    how = " · ".join(str(options[key]) for key in ("launch", "fidelity", "clock") if key in options)
     text = Text.assemble((describe_work(document), "bold"), " on ", (document["hardware"], "bold"))
     return text.append(f"   {how}", "dim") if how else text
 

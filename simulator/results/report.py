@@ -45,7 +45,7 @@ def render(document: Document) -> str:
 def _subtitle(document: Document) -> str:
     sizes = [f"{name} {value}" for name, value in document["sizes"].items()]
     options = document["options"]
-    how = [f"{key} {options[key]}" for key in ("launch", "fidelity") if key in options]
+    how = [f"{key} {options[key]}" for key in ("launch", "fidelity", "clock") if key in options]
     return " · ".join([*sizes, *how])
 
 

@@ -38,6 +38,7 @@ _KNOWN: Mapping[str, str] = {
     "l2": ORANGE,
     "static": LIGHT,
     "idle": LIGHT,
+    "awake": YELLOW,
     "other": GREY,
 }
 """Components and energy parts that most devices have keep their colour everywhere."""

@@ -1,7 +1,7 @@
 """The run as a timeline: Chrome trace events that Perfetto and chrome://tracing open.
 
-Four groups of tracks: the host's dispatching, one track per stream with its kernels, a
-counter per component with its utilization, and the DRAM's read and write bandwidth.
+Five groups of tracks: the host's dispatching, one track per stream with its kernels, a
+counter per component with its utilization, the DRAM's read and write bandwidth, and power.
 The format's ``ts`` and ``dur`` are microseconds in floating point; each slice keeps its
 exact femtoseconds in ``args``.  Counters are constant over a kernel: the records say how
 busy a component was, not when.  The subset used is written down in
@@ -20,10 +20,11 @@ from simulator.system.records import KernelRecord, RunRecord
 
 Event = dict[str, Any]
 
-HOST, STREAMS, UNITS, MEMORY = 1, 2, 3, 4
-_GROUPS = {HOST: "host", STREAMS: "streams", UNITS: "units", MEMORY: "memory"}
+HOST, STREAMS, UNITS, MEMORY, POWER = 1, 2, 3, 4, 5
+_GROUPS = {HOST: "host", STREAMS: "streams", UNITS: "units", MEMORY: "memory", POWER: "power"}
 
-_FS_PER_US = 10**9
+_FS_PER_US, _FS_PER_S = 10**9, 10**15
+POWER_TRACK = "power (W)"
 
 KERNEL_COLUMNS = (
     "index",
@@ -69,6 +70,7 @@ def events(record: RunRecord) -> list[Event]:
         *(_slice(span.name, HOST, 1, span.start_fs, span.end_fs, "host") for span in record.host),
         *(_kernel_slice(kernel, lane) for kernel, lane in lanes),
         *_counters(record),
+        *_power(record),
     ]
     timed.sort(key=lambda event: (event["ts"], event["pid"], event.get("tid", 0)))
     return [*_names(record, lanes), *timed]
@@ -182,6 +184,42 @@ def _counters(record: RunRecord) -> Iterator[Event]:
                 pid = UNITS if name in components else MEMORY
                 ts = time_fs / _FS_PER_US
                 yield {"ph": "C", "name": name, "pid": pid, "ts": ts, "args": dict(args)}
+
+
+def _power(record: RunRecord) -> Iterator[Event]:
+    """Watts as steps. What a kernel carries is even over it; of the rest of a part that kernels
+    carry, they have their share, so it belongs to the times without any; a part that none carries
+    lasts as long as the run. The integral is the run's energy."""
+    steps = list(_steps(record.kernels))
+    if not steps or steps[0][0] > 0:
+        steps.insert(0, (0, []))
+    ends = [time_fs for time_fs, _ in steps[1:]] + [record.latency_fs]
+    empty_fs = sum(
+        max(0, end - start) for (start, active), end in zip(steps, ends, strict=True) if not active
+    )
+    always_j = between_j = 0.0
+    for part, joules in record.energy_j.items():
+        carried = math.fsum(kernel.energy_j.get(part, 0.0) for kernel in record.kernels)
+        if carried and empty_fs:
+            between_j += joules - carried
+        else:
+            always_j += joules - carried
+    always_w = always_j / record.latency_fs * _FS_PER_S if record.latency_fs else 0.0
+    between_w = between_j / empty_fs * _FS_PER_S if empty_fs else 0.0
+    shown: Mapping[str, float] = {}
+    for time_fs, active in steps:
+        kernels_w = math.fsum(
+            math.fsum(kernel.energy_j.values()) / kernel.duration_fs * _FS_PER_S
+            for kernel in active
+        )
+        args = {
+            "kernels": round(kernels_w, 3),
+            "rest": round(max(0.0, always_w + (0.0 if active else between_w)), 3),
+        }
+        if args != shown:
+            shown = args
+            ts = time_fs / _FS_PER_US
+            yield {"ph": "C", "name": POWER_TRACK, "pid": POWER, "ts": ts, "args": args}
 
 
 def _steps(kernels: Iterable[KernelRecord]) -> Iterator[tuple[int, list[KernelRecord]]]:

@@ -57,9 +57,10 @@ def execute(
     launch: str = "graph",
     fidelity: str = "fast",
     progress: Progress | None = None,
+    clock: str = "sustained",
 ) -> Outcome:
     """Run a plan on a fresh machine."""
-    return _Run(plan, platform, launch, fidelity == "exact", progress).execute()
+    return _Run(plan, platform, launch, fidelity == "exact", progress, clock).execute()
 
 
 class _Run:
@@ -70,6 +71,7 @@ class _Run:
         launch: str,
         exact: bool,
         progress: Progress | None,
+        clock: str,
     ) -> None:
         self.plan = plan
         self.platform = platform
@@ -91,7 +93,7 @@ class _Run:
             plan.address,
             self.concurrent,
             self.gap_fs,
-            partial(limit, platform, device),
+            partial(limit, platform, device) if clock == "sustained" else None,
         )
         self.device = device
         self.done = [self.env.event() for _ in plan.items]
@@ -228,7 +230,7 @@ class _Run:
         energy = dynamic_energy(rates, run.activity, self.device.names.owners, operations)
         energy = at_clock(rates, energy, run.clock)
         if not self.concurrent:
-            static = static_power(rates, self.refresh_interval_s)
+            static = at_clock(rates, static_power(rates, self.refresh_interval_s), run.clock)
             add_energy(energy, over(static, run.duration_fs))
         return energy
 

@@ -1,4 +1,5 @@
-"""A validation for the terminal: errors by group and by size, the worst rows, what was skipped."""
+"""A validation for the terminal: errors of time and energy by group and by size, the worst rows,
+what was skipped."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from simulator.units import human
 
 WORST_SHOWN = 8
 NAMES_SHOWN = 6
-TABLE_WIDTH = 150
+TABLE_WIDTH = 170
 """Columns where the output is not a terminal."""
 
 _SCORES = (
@@ -26,6 +27,13 @@ _SCORES = (
     ("in spread", "within_spread"),
     ("roofline", "roofline_mape"),
     ("fitted roofline", "fitted_roofline_mape"),
+)
+_ENERGY = (
+    ("energy n", "n"),
+    ("energy MAPE", "mape"),
+    ("median", "median"),
+    ("p90", "p90"),
+    ("bias", "bias"),
 )
 
 
@@ -70,12 +78,23 @@ def _table(heads: Sequence[str], rows: Sequence[Mapping[str, Any]], keys: Sequen
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for head in heads:
         table.add_column(head, overflow="fold")
-    for head in ("n", *(head for head, _ in _SCORES)):
+    powered = _ENERGY if any(row["energy"] for row in rows) else ()
+    for head in ("n", *(head for head, _ in (*_SCORES, *powered))):
         table.add_column(head, justify="right")
     for row in rows:
         scores = (_percent(row[key]) for _, key in _SCORES)
-        table.add_row(*(str(row[key]) for key in (*keys, "n")), *scores)
+        energies = (_energy(row["energy"], key) for _, key in powered)
+        table.add_row(*(str(row[key]) for key in (*keys, "n")), *scores, *energies)
     return table
+
+
+def _energy(errors: Mapping[str, Any] | None, key: str) -> str:
+    """Of joules a call, or of watts where the time is not known."""
+    if errors is None:
+        return "-"
+    if key != "n":
+        return _percent(errors[key])
+    return f"{errors['n']}{' (W)' if errors['of'] == 'watts' else ''}"
 
 
 def _percent(share: float | None) -> str:
@@ -90,16 +109,17 @@ def _worst(rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(head, overflow="fold")
     for head in ("measured", "simulated", "error"):
         table.add_column(head, justify="right", no_wrap=True)
-    for row in sorted(rows, key=lambda row: -abs(row["error"]))[:WORST_SHOWN]:
-        table.add_row(
-            row["gpu"],
-            row["op"],
-            row["shape"],
-            human(row["measured_s"], "s"),
-            human(row["simulated_s"], "s"),
-            _percent(row["error"]),
-        )
+    for row in sorted(rows, key=lambda row: -abs(_error(row)))[:WORST_SHOWN]:
+        what, unit = ("s", "s") if row["measured_s"] is not None else ("w", "W")
+        pair = (human(row[f"{end}_{what}"], unit) for end in ("measured", "simulated"))
+        table.add_row(row["gpu"], row["op"], row["shape"], *pair, _percent(_error(row)))
     return table
+
+
+def _error(row: Mapping[str, Any]) -> float:
+    """Of the time, or of watts where no time is known."""
+    error = row["energy_error"] if row["error"] is None else row["error"]
+    return float(error)
 
 
 def _skipped(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:

@@ -25,7 +25,8 @@ _PANELS_IN_A_ROW = 3
 
 
 def agreement(rows: Sequence[Compared]) -> Figure:
-    """The figure of all compared rows."""
+    """The figure of all compared rows whose time is known."""
+    rows = [one for one in rows if one.row.timed]
     counts = Counter(one.row.op for one in rows)
     named = [op for op, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:_NAMED]
     series = [*named, *([_OTHERS] if len(counts) > len(named) else [])]

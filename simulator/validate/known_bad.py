@@ -38,6 +38,14 @@ RULES = (
         ),
     ),
     Rule("broken records (L40S amax)", lambda row: row.gpu == "L40S" and row.op == "amax_scale"),
+    Rule(
+        "above DRAM bandwidth (TensorRT-LLM decode in power.csv)",
+        lambda row: row.op == "attention_decode+power" and row.words["impl"].startswith("trtllm"),
+    ),
+    Rule(
+        "a difference of two timings, whose watts belong to neither (amax in power.csv)",
+        lambda row: row.op == "amax_scale+power",
+    ),
 )
 
 

@@ -2,8 +2,10 @@
 
 A kernel's time alone says little about a reported number: a replayed graph has gaps between
 kernels and a host that launches it, an eager call waits for the host, a loop over one buffer
-finds it in L2.  Each timing method of the data is stated here once.  The loops are those of the
-collectors' published sources (ai-dynamo/aiconfigurator ``collector/``, and the README of the data).
+finds it in L2, a short loop ends before the power limiter acts.  Each timing method of the data is
+stated here once.  The loops are those of the collectors' published sources
+(ai-dynamo/aiconfigurator ``collector/helper.py``: three replays to warm up and six that are timed,
+with watts as many as take a second; baidu-research/DeepBench; and the README of the data).
 
 The gap between two graphs is taken as that between two launches of a stream.  Left out: random
 numbers of weight copies that differ by software stack.
@@ -16,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from simulator.hardware.host import HostSpec
+from simulator.power.clock import settled
 from simulator.validate.rows import Row
 
 
@@ -38,6 +41,11 @@ class Method:
     """Whether activations are quantized within the time."""
     trusted_from_s: float = 0.0
     """Below this the time is the method's own floor."""
+    warm_calls: int = 0
+    """Calls right before those that are timed."""
+    timed_calls: int = 1
+    timed_s: float = 0.0
+    """If so many take less than this, as many more as fill it."""
 
     def seconds(
         self, kernels: float, count: int, gap_s: float, stream_gap_s: float, host: HostSpec
@@ -57,28 +65,30 @@ class Method:
             case "eager":
                 return call + device
 
-    def limited(self, burst: float, sustained: float) -> float:
-        """Seconds reported when a call takes ``burst`` before the power limiter acts and
-        ``sustained`` after. A short call is repeated too few times for the limiter to settle."""
-        return burst + (sustained - burst) * burst / (burst + LIMITER_S)
+    def settled(self, call_s: float, limiter_s: float) -> float:
+        """Share of the way from burst to sustained operation that the timed calls have gone, in
+        the mean, when each takes ``call_s``."""
+        start = self.warm_calls * call_s
+        return settled(start, start + max(self.timed_calls * call_s, self.timed_s), limiter_s)
 
 
-LIMITER_S = 1e-3
-"""Length of call at which half of the repetitions run at the sustained clock: the collectors warm
-up for a few calls and time about ten (guess)."""
-
-GRAPH = Method("graph", weight_copies=1)
+GRAPH = Method("graph", weight_copies=1, warm_calls=3, timed_calls=6)
 
 METHODS: Mapping[str, Method] = {
     # One call a graph for attention and experts; matrix products see _GRAPH_CALLS.
     "graph": GRAPH,
     "graph+quant": replace(GRAPH, quantizes=True),
     # Vidur profiles the layers of a model one after another.
-    "cupti": Method("kernels", weight_copies=0),
+    "cupti": Method("kernels", weight_copies=0, warm_calls=2, timed_calls=20),
     # NeuSight: 25 calls on the same tensors, the best five; 24 to 37 us are launch.
-    "event1": Method("eager", weight_copies=1, trusted_from_s=100e-6),
-    "events_loop_avg": Method("stream", weight_copies=1),
-    "wallclock_loop_avg": Method("stream", weight_copies=1, framework=False),
+    "event1": Method("eager", weight_copies=1, trusted_from_s=100e-6, timed_calls=5),
+    "events_loop_avg": Method("stream", weight_copies=1, warm_calls=1, timed_calls=10),
+    # DeepBench: one call to warm up, then ten or as many as give 1e11 multiply-adds.
+    "wallclock_loop_avg": Method(
+        "stream", weight_copies=1, framework=False, warm_calls=1, timed_calls=10
+    ),
+    # Watts are means of samples 100 ms apart, times those of the same loop.
+    "cudagraph_events+nvml_100ms_avg": replace(GRAPH, timed_s=1.0, trusted_from_s=100e-6),
 }
 
 _GRAPH_CALLS: Mapping[str, tuple[int, int]] = {"gemm": (6, 6), "memory_bound": (5, 1)}
@@ -88,7 +98,14 @@ _GRAPH_CALLS: Mapping[str, tuple[int, int]] = {"gemm": (6, 6), "memory_bound": (
 def method_of(row: Row) -> Method | None:
     """How a row was timed, or None if nobody has said what its method means."""
     method = METHODS.get(row.timing_method)
-    if method is not None and method.launch == "graph" and row.kind in _GRAPH_CALLS:
-        calls, copies = _GRAPH_CALLS[row.kind]
-        return replace(method, calls=calls, weight_copies=copies)
-    return method
+    if method is None or method.launch != "graph":
+        return method
+    calls, copies = _GRAPH_CALLS.get(row.kind, (method.calls, method.weight_copies))
+    return replace(
+        method,
+        calls=calls,
+        weight_copies=copies,
+        warm_calls=method.warm_calls * calls,
+        timed_calls=method.timed_calls * calls,
+        quantizes=method.quantizes or (row.watts is not None and row.dtype == "fp8"),
+    )

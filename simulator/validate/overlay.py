@@ -6,6 +6,7 @@ quality ``fitted``.  Its head is the record: data, version, rows, errors before 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import simulator
-from simulator.validate.calibrate import Calibration, Fitted
+from simulator.validate.calibrate import Calibration, Fitted, Scores
 from simulator.validate.metrics import Errors
 
 STRONG = 0.7
@@ -24,11 +25,12 @@ def overlay(result: Calibration, data: Path, today: date) -> str:
     """The text of the YAML file."""
     tree: dict[str, Any] = {}
     for one in result.fitted:
-        *blocks, key = one.parameter.path.split(".")
-        place = tree
-        for block in blocks:
-            place = place.setdefault(block, {})
-        place[key] = _value(one)
+        for path, text in one.parameter.assigned(result.spec, one.after):
+            *blocks, key = path.split(".")
+            place = tree
+            for block in blocks:
+                place = place.setdefault(block, {})
+            place[key] = _value(one, path, text)
     lines = [
         f"# {line}".rstrip()
         for line in (
@@ -38,7 +40,7 @@ def overlay(result: Calibration, data: Path, today: date) -> str:
         )
     ]
     source = (
-        f"fitted to {result.fit_after.n} rows of {', '.join(result.operators)} on {result.gpu}, "
+        f"fitted to {result.rows} rows of {', '.join(result.operators)} on {result.gpu}, "
         f"{today.isoformat()}"
     )
     lines += [f"extends: {result.hardware}", f"title: {result.title}, calibrated"]
@@ -71,22 +73,30 @@ def strong(result: Calibration) -> list[tuple[str, str, float]]:
 
 def _record(result: Calibration, data: Path, today: date) -> list[str]:
     return [
-        f"{result.hardware}, fitted to measured times by accsim {simulator.__version__} on "
+        f"{result.hardware}, fitted to measurements by accsim {simulator.__version__} on "
         f"{today.isoformat()}.",
         f"Data: folder '{data.name}', {', '.join(result.operators)} on {result.gpu}; fitted to one "
         "half of the shape",
-        "families, scored on the other. Errors are of the time a row's method reports.",
+        "families, scored on the other. Errors are of the time a row's method reports, and of the "
+        "energy of a call where watts are known.",
         *_errors(result),
     ]
 
 
 def _errors(result: Calibration) -> list[str]:
-    return [
-        _line("fitted families, before", result.fit_before),
-        _line("fitted families, after", result.fit_after),
-        _line("other families, before", result.score_before),
-        _line("other families, after", result.score_after),
-    ]
+    named = (
+        ("fitted families, before", result.fit_before),
+        ("fitted families, after", result.fit_after),
+        ("other families, before", result.score_before),
+        ("other families, after", result.score_after),
+    )
+    return [line for name, scores in named for line in _lines(name, scores)]
+
+
+def _lines(name: str, scores: Scores) -> Iterator[str]:
+    for errors, what in ((scores.time, ""), (scores.energy, "  energy")):
+        if errors is not None:
+            yield _line(what or name, errors)
 
 
 def _line(name: str, errors: Errors) -> str:
@@ -97,9 +107,11 @@ def _line(name: str, errors: Errors) -> str:
     )
 
 
-def _value(one: Fitted) -> str:
-    uncertain = f"+-{100 * one.uncertainty:.0f} %; was {one.parameter.text(one.before)}"
-    return f'{{value: {one.parameter.text(one.after)}, note: "{uncertain}"}}'
+def _value(one: Fitted, path: str, text: str) -> str:
+    note = f"+-{100 * one.uncertainty:.0f} %; was {one.parameter.text(one.before)}"
+    if path != one.parameter.path:
+        note = f"keeps its ratio to {one.parameter.path.rpartition('.')[2]}"
+    return f'{{value: {text}, note: "{note}"}}'
 
 
 def _yaml(tree: dict[str, Any], depth: int) -> list[str]:

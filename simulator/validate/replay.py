@@ -8,7 +8,7 @@ depends on nothing but the row.  Left out: partial sums of earlier calls, rows s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.engine.device import Device
 from simulator.engine.platform import Platform
@@ -32,11 +32,27 @@ class Call:
 
     seconds: float
     watts: float
-    """Mean power once the limiter has settled."""
+    """Mean power over the calls that are timed."""
+    clock: float
+    """Share of the highest clock that the power cap leaves once the limiter has settled."""
     kernel_seconds: float
     kernels: tuple[str, ...]
     simulated_share: float
     error_estimate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A call's kernels at the highest clock: what happened, before anybody counts joules. Energies
+    and the cap of a description change nothing of it."""
+
+    seconds: float
+    """As timed, at the highest clock."""
+    works: tuple[int, ...]
+    """Which work each kernel is of; the first of each pays its operations."""
+    runs: tuple[KernelRun, ...]
+    owners: tuple[str, ...]
+    """Component of each row of counters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,11 @@ class Use:
 def play(platform: Platform, works: Works, method: Method) -> Call:
     """Simulate one call as ``method`` times it. Raises CapacityError if it does not fit the
     device, BoundError if the result beats a physical limit."""
+    return settle(platform, works, method, at_burst(platform, works, method))
+
+
+def at_burst(platform: Platform, works: Works, method: Method) -> Played:
+    """One call at the highest clock; raises as :func:`play` does."""
     places, top = _places(works)
     if top > platform.capacity_bytes:
         raise CapacityError(
@@ -71,29 +92,46 @@ def play(platform: Platform, works: Works, method: Method) -> Call:
     gap_s = platform.gap_s("graph" if method.launch == "graph" else "eager")
     gap_fs = 0 if method.launch == "kernels" else round(gap_s * FEMTO)
     runs: list[KernelRun] = []
-    draws: list[Draw] = []
+    of: list[int] = []
     at = 0
     warm = {use.address: use.bytes for use in left}
-    for work in works:
+    for number, work in enumerate(works):
         own = []
         for kernel in platform.kernels(work, address):
             own.append(runner.run(kernel, at))
             at = device.now + gap_fs
         _hold_to_bound(own, _bound_fs(platform, work, works, places, warm, cache_bytes), platform)
-        draws.extend(
-            draw(platform, device, work, run, not number) for number, run in enumerate(own)
-        )
         runs.extend(own)
-    total_fs = sum(run.duration_fs for run in runs) or 1
+        of.extend([number] * len(own))
     kernels_s = sum(run.duration_fs for run in runs) / FEMTO
     seconds = method.seconds(kernels_s, len(runs), gap_s, platform.gap_s("eager"), platform.host)
-    whole = _together(draws, seconds)
-    clock = sustained_clock(whole, platform.energy_rates(works[0]).power_cap_w)
-    seconds = method.limited(seconds, whole.seconds_at(clock))
+    slim = (replace(run, activity=run.activity.over_channels()) for run in runs)
+    return Played(seconds, tuple(of), tuple(slim), tuple(device.names.owners))
+
+
+def settle(platform: Platform, works: Works, method: Method, played: Played) -> Call:
+    """Time and power of a call under the board's cap: the calls that are timed run at clocks
+    between the highest and the sustained one."""
+    runs = played.runs
+    firsts = [place == 0 or played.works[place - 1] != of for place, of in enumerate(played.works)]
+    draws = [
+        draw(platform, played.owners, works[of], run, first)
+        for of, run, first in zip(played.works, runs, firsts, strict=True)
+    ]
+    rates = platform.energy_rates(works[0])
+    burst = _together(draws, played.seconds)
+    clock = sustained_clock(burst, rates.power_cap_w)
+    share = method.settled(burst.seconds, rates.limiter_s)
+    ends = [(burst.seconds_at(one), burst.watts_at(one)) for one in (1.0, clock)]
+    weights = (1 - share, share)
+    seconds = sum(weight * time for weight, (time, _) in zip(weights, ends, strict=True))
+    joules = sum(weight * time * w for weight, (time, w) in zip(weights, ends, strict=True))
+    total_fs = sum(run.duration_fs for run in runs) or 1
     return Call(
         seconds=seconds,
-        watts=whole.watts_at(clock),
-        kernel_seconds=kernels_s,
+        watts=joules / seconds,
+        clock=clock,
+        kernel_seconds=sum(run.duration_fs for run in runs) / FEMTO,
         kernels=tuple(run.name for run in runs),
         simulated_share=sum(run.duration_fs * run.simulated_share for run in runs) / total_fs,
         error_estimate=sum(run.duration_fs * run.error_estimate for run in runs) / total_fs,
@@ -107,8 +145,10 @@ def _together(draws: Sequence[Draw], seconds: float) -> Draw:
         seconds,
         sum(one.clocked_j for one in draws),
         sum(one.other_j for one in draws),
-        max((one.static_w for one in draws), default=0.0),
-        min(1.0, clocked_s / seconds) if seconds else 0.0,
+        draws[0].static_w,
+        draws[0].awake_w,
+        min(1.0, clocked_s / seconds),
+        draws[0].voltage_floor,
     )
 
 

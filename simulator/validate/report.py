@@ -16,7 +16,7 @@ from typing import Any
 import simulator
 from simulator.results.document import dumps
 from simulator.validate.metrics import errors, within_spread
-from simulator.validate.rows import SIZE_RANGES
+from simulator.validate.rows import SIZE_RANGES, UNTIMED
 from simulator.validate.run import Compared, Validation
 
 Document = dict[str, Any]
@@ -24,7 +24,8 @@ Document = dict[str, Any]
 SCHEMA = 1
 WORST_OF_A_GROUP = 3
 _ALL_SIZES = "all"
-_ORDER = [name for name, _ in SIZE_RANGES]
+_ENERGY = ("n", "mape", "median", "p90", "bias", "of")
+_ORDER = [*(name for name, _ in SIZE_RANGES), UNTIMED]
 
 
 def document(result: Validation) -> Document:
@@ -50,7 +51,7 @@ def document(result: Validation) -> Document:
         "worst": [
             _single(one)
             for group in _groups(rows, _kind)
-            for one in sorted(group, key=lambda one: -abs(one.error))[:WORST_OF_A_GROUP]
+            for one in sorted(group, key=lambda one: -_worst_error(one))[:WORST_OF_A_GROUP]
         ],
         "skipped": [asdict(one) for one in result.skipped],
     }
@@ -66,7 +67,14 @@ def table(report: Mapping[str, Any]) -> str:
     rows = [{**row, "size": _ALL_SIZES} for row in report["rows"]] + list(report["by_size"])
     keys = ("gpu", "hardware", "op", "dtype")
     rows.sort(key=lambda row: [str(row[key]) for key in keys])
-    return _csv([{"size": row["size"], **row} for row in rows], (*keys, "size"))
+    return _csv([{"size": row["size"], **_flat(row)} for row in rows], (*keys, "size"))
+
+
+def _flat(row: Mapping[str, Any]) -> Document:
+    """Energy's errors as columns of their own."""
+    energy = row["energy"] or {}
+    flat = {key: value for key, value in row.items() if key != "energy"}
+    return flat | {f"energy_{key}": energy.get(key) for key in _ENERGY}
 
 
 def singles(result: Validation) -> str:
@@ -103,31 +111,38 @@ def _groups(
 def _scores(group: Sequence[Compared]) -> Document:
     """One line of the report; ``group`` is not empty."""
     gpu, hardware, op, dtype = _kind(group[0])
-    measured = [one.row.seconds for one in group]
-    simulated = [one.call.seconds for one in group]
+    timed = [one for one in group if one.row.timed]
+    measured = [one.row.seconds for one in timed]
+    simulated = [one.call.seconds for one in timed]
     own = errors(simulated, measured)
     spread, inside = within_spread(
-        simulated, [one.row.lowest for one in group], [one.row.highest for one in group]
+        simulated, [one.row.lowest for one in timed], [one.row.highest for one in timed]
     )
-    roofline = errors([one.roofline for one in group], measured)
-    known = [one for one in group if one.fitted_roofline is not None]
+    roofline = errors([one.roofline for one in timed], measured)
+    known = [one for one in timed if one.fitted_roofline is not None]
     fitted = errors(
         [one.fitted_roofline for one in known if one.fitted_roofline is not None],
         [one.row.seconds for one in known],
     )
-    assert own is not None and roofline is not None
+    energies = [one.energy for one in group if one.energy is not None]
+    energy = errors([pair[0] for pair in energies], [pair[1] for pair in energies])
     return {
         "gpu": gpu,
         "hardware": hardware,
         "op": op,
         "dtype": dtype,
-        **asdict(own),
+        **(asdict(own) if own else {"n": 0, **dict.fromkeys(("mape", "median", "p90", "bias"))}),
         "within_spread": inside,
         "n_spread": spread,
-        "roofline_mape": roofline.mape,
+        "roofline_mape": roofline.mape if roofline else None,
         "fitted_roofline_mape": fitted.mape if fitted else None,
         "fitted_roofline_n": fitted.n if fitted else 0,
+        "energy": {**asdict(energy), "of": "joules" if timed else "watts"} if energy else None,
     }
+
+
+def _worst_error(one: Compared) -> float:
+    return abs(next(error for error in (one.error, one.energy_error) if error is not None))
 
 
 def _single(one: Compared) -> Document:
@@ -142,11 +157,15 @@ def _single(one: Compared) -> Document:
         "timing_method": row.timing_method,
         "file": row.file,
         "line": row.line,
-        "measured_s": row.seconds,
+        "measured_s": row.seconds if row.timed else None,
         "measured_min_s": row.lowest,
         "measured_max_s": row.highest,
         "simulated_s": one.call.seconds,
         "error": one.error,
+        "measured_w": row.watts,
+        "simulated_w": one.call.watts,
+        "energy_error": one.energy_error,
+        "clock": one.call.clock,
         "kernel_s": one.call.kernel_seconds,
         "kernels": ", ".join(one.call.kernels),
         "simulated_share": one.call.simulated_share,

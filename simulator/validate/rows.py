@@ -1,15 +1,16 @@
 """Measured rows from CSV files: what was run on which GPU, how it was timed, what it took.
 
-Each file has its own size columns (:data:`TABLES`).  Columns nobody asks for are ignored, a
-file may be absent, a required column may not.  Files whose operators this package cannot
-simulate are counted, so that a report says what it left out.
+Each file has its own size columns (:data:`TABLES`); ``power.csv`` holds operators of all kinds,
+each with sizes of its own (:data:`POWERED`), watts, and times where they are known.  Columns nobody
+asks for are ignored, a file may be absent, a required column may not.  Files whose operators this
+package cannot simulate are counted, so that a report says what it left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ SIZE_RANGES: tuple[tuple[str, float], ...] = (
     (">1 ms", math.inf),
 )
 """Ranges of measured time and where each ends."""
+UNTIMED = "no time"
+"""Range of rows of which only watts are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,10 @@ class Table:
     """Sizes a file may lack."""
     words: tuple[str, ...] = ()
     """Further required columns, of text."""
+    op: str = ""
+    """What the operator is called here, where the file calls it otherwise."""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns whose sum is a size, where no column has its name."""
 
 
 TABLES: Mapping[str, Table] = {
@@ -72,26 +79,52 @@ TABLES: Mapping[str, Table] = {
     "memory_bound.csv": Table("memory_bound", ("rows", "cols"), ("cols",), {}),
 }
 
+POWER = "power.csv"
+POWERED: Mapping[str, Table] = {
+    "gemm": replace(TABLES["gemm.csv"], op="gemm+power"),
+    "context_attention": replace(
+        TABLES["attention_prefill.csv"],
+        op="attention_prefill+power",
+        columns={"q_len": ("isl",), "kv_len": ("isl", "step")},
+    ),
+    "generation_attention": replace(
+        TABLES["attention_decode.csv"],
+        op="attention_decode+power",
+        columns={"q_len": ("isl",), "kv_len": ("isl", "step")},
+    ),
+    "moe": replace(TABLES["moe.csv"], op="moe_ffn+power"),
+    "computescale": Table(
+        "memory_bound",
+        ("rows", "cols"),
+        ("cols",),
+        {},
+        op="amax_scale+power",
+        columns={"rows": ("m",), "cols": ("k",)},
+    ),
+}
+"""How the operators of ``power.csv`` are laid out. Their names tell them from timed ones: they are
+repeated for a second, at sustained clocks."""
+
 UNREAD: Mapping[str, str] = {
     "collectives.csv": "several GPUs exchange data; one device is simulated here",
     "sparse.csv": "the file gives sizes, not which elements of the matrices are nonzero",
-    "power.csv": "watts are not compared yet",
     "microbench.csv": "bandwidths and latencies, not operators",
     "e2e.csv": "whole models, not operators",
     "kernelbench.csv": "the file names problems, not their shapes",
-    "accelwattch_volta_power.csv": "watts are not compared yet",
+    "accelwattch_volta_power.csv": "watts of whole applications' kernels, not of operators",
     "accelwattch_volta_counters.csv": "hardware counters, not times",
 }
 """Files that are documented beside the others, and why their rows are not simulated."""
 
-_FLAGS = ("causal",)
+_MAY_BE_0 = ("causal", "step")
 """Sizes that may be 0."""
 _WORDS = ("gpu", "op", "dtype", "timing_method")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One measured operator. Times are seconds. Rows are told apart by place, not content."""
+    """One measured operator. Times are seconds, NaN where only watts are known. Rows are told apart
+    by place, not content."""
 
     file: str
     line: int
@@ -107,11 +140,23 @@ class Row:
     sizes: Mapping[str, int]
     words: Mapping[str, str]
     family: str
+    watts: float | None = None
+    """Mean board power while the operator is repeated."""
+
+    @property
+    def operator(self) -> str:
+        """What it is, whatever was measured of it."""
+        return self.op.removesuffix("+power")
+
+    @property
+    def timed(self) -> bool:
+        """Whether its time is known."""
+        return not math.isnan(self.seconds)
 
     @property
     def size_range(self) -> str:
         """Name of the range of :data:`SIZE_RANGES` the measured time is in."""
-        return next(name for name, end in SIZE_RANGES if self.seconds < end)
+        return next((name for name, end in SIZE_RANGES if self.seconds < end), UNTIMED)
 
     @property
     def half(self) -> int:
@@ -146,12 +191,13 @@ def read_folder(folder: Path) -> Measurements:
         raise MeasurementError(
             "no such folder of measurements", where=folder, remedy="give --data an existing folder"
         )
-    present = [name for name in TABLES if (folder / name).is_file()]
+    known = (*TABLES, POWER)
+    present = [name for name in known if (folder / name).is_file()]
     if not present:
         raise MeasurementError(
             "none of the known files is here",
             where=folder,
-            remedy=f"give a folder with one of {', '.join(TABLES)}",
+            remedy=f"give a folder with one of {', '.join(known)}",
         )
     rows = [row for name in present for row in read_file(folder / name)]
     unread = {name: _count(folder / name) for name in UNREAD if (folder / name).is_file()}
@@ -165,43 +211,66 @@ def _count(path: Path) -> int:
 def read_file(path: Path) -> Iterator[Row]:
     """Rows of one file. Raises MeasurementError, which names the line, for a value that no
     measurement can have."""
-    table = TABLES[path.name]
     frame = _read(path)
-    missing = [
-        name
-        for name in (*_WORDS, *table.words, *table.sizes, "time_us")
-        if name not in frame.columns
-    ]
+    if path.name != POWER:
+        yield from _rows(path, TABLES[path.name], frame)
+        return
+    _require(path, frame, ("op", "power_w"))
+    for name, table in POWERED.items():
+        own = frame[frame["op"] == name]
+        if len(own):
+            yield from _rows(path, table, own)
+
+
+def _require(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in frame.columns]
     if missing:
         raise MeasurementError(
             f"column '{missing[0]}' is missing",
             where=path,
-            remedy=f"required are {', '.join((*_WORDS, *table.words, *table.sizes, 'time_us'))}",
+            remedy=f"required are {', '.join(names)}",
         )
-    times = _numbers(frame, "time_us", path, may_be_empty=False)
-    lowest, highest = (
-        _numbers(frame, name, path) if name in frame.columns else [math.nan] * len(frame)
-        for name in ("time_us_min", "time_us_max")
-    )
-    sizes = {name: _whole(frame, name, path) for name in table.sizes}
-    sizes |= {
-        name: _whole(frame, name, path, least=0 if name in _FLAGS else 1)
+
+
+def _rows(path: Path, table: Table, frame: pd.DataFrame) -> Iterator[Row]:
+    """Rows of one layout; ``frame`` keeps the places that they have in the file."""
+    powered = path.name == POWER
+    sources = {name: table.columns.get(name, (name,)) for name in table.sizes}
+    columns = dict.fromkeys(column for names in sources.values() for column in names)
+    _require(path, frame, (*_WORDS, *table.words, *columns, *(() if powered else ("time_us",))))
+    times, lowest, highest, watts = (
+        _numbers(frame, name, path, may_be_empty=name != measured)
         if name in frame.columns
+        else [math.nan] * len(frame)
+        for measured in ("power_w" if powered else "time_us",)
+        for name in ("time_us", "time_us_min", "time_us_max", "power_w")
+    )
+    parts = {
+        name: _whole(frame, name, path, least=0 if name in _MAY_BE_0 else 1) for name in columns
+    }
+    sizes = {
+        name: [sum(values) for values in zip(*(parts[one] for one in names), strict=True)]
+        for name, names in sources.items()
+    }
+    sizes |= {
+        name: _whole(frame, name, path, least=0 if name in _MAY_BE_0 else 1)
+        if name in frame.columns and (frame[name] != "").any()
         else [value] * len(frame)
         for name, value in table.defaults.items()
     }
+    kept = (*table.words, *(("impl",) if powered else ()))
     words = {
         name: frame[name].tolist() if name in frame.columns else [""] * len(frame)
-        for name in (*_WORDS, *table.words, "source")
+        for name in (*_WORDS, *kept, "source")
     }
-    for place in range(len(frame)):
+    for place, line in enumerate(frame.index):
         own = {name: values[place] for name, values in sizes.items()}
         yield Row(
             file=path.name,
-            line=place + 2,
+            line=line + 2,
             kind=table.kind,
             gpu=words["gpu"][place],
-            op=words["op"][place],
+            op=table.op or words["op"][place],
             dtype=words["dtype"][place],
             source=words["source"][place],
             timing_method=words["timing_method"][place],
@@ -209,8 +278,9 @@ def read_file(path: Path) -> Iterator[Row]:
             lowest=_known(lowest[place]),
             highest=_known(highest[place]),
             sizes=own,
-            words={name: words[name][place] for name in table.words},
+            words={name: words[name][place] for name in kept},
             family=" ".join(f"{name}={own[name]}" for name in table.family),
+            watts=watts[place] if powered else None,
         )
 
 
@@ -259,6 +329,6 @@ def _refuse(frame: pd.DataFrame, name: str, path: Path, wrong: Any, wanted: str)
         place = int(wrong.to_numpy().argmax())
         raise MeasurementError(
             f"{name} '{frame[name].iloc[place]}' is not {wanted}",
-            where=f"{path}:{place + 2}",
+            where=f"{path}:{frame.index[place] + 2}",
             remedy="correct or remove the row",
         )

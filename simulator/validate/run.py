@@ -44,7 +44,8 @@ Group = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A row, what the simulator makes of it, and what rooflines do. Times are seconds."""
+    """A row, what the simulator makes of it, and what rooflines do. Times are seconds; errors are
+    None where nothing was measured."""
 
     row: Row
     hardware: str
@@ -53,8 +54,21 @@ class Compared:
     fitted_roofline: float | None
 
     @property
-    def error(self) -> float:
-        return self.call.seconds / self.row.seconds - 1
+    def error(self) -> float | None:
+        return self.call.seconds / self.row.seconds - 1 if self.row.timed else None
+
+    @property
+    def energy(self) -> tuple[float, float] | None:
+        """Simulated and measured: joules of a call, watts where its time is not known."""
+        if self.row.watts is None:
+            return None
+        if not self.row.timed:
+            return self.call.watts, self.row.watts
+        return self.call.watts * self.call.seconds, self.row.watts * self.row.seconds
+
+    @property
+    def energy_error(self) -> float | None:
+        return None if self.energy is None else self.energy[0] / self.energy[1] - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +215,7 @@ def compare(
         if isinstance(call, AccsimError):
             skipped[(row.file, row.gpu, row.op, _cause(call))] += 1
             continue
-        other = fitted[_group(job)](job.roof, row.half)
+        other = fitted[_group(job)](job.roof, row.half) if _group(job) in fitted else None
         compared.append(Compared(row, name, call, job.roof.seconds, other))
     if progress is not None:
         progress(len(chosen), len(chosen))
@@ -303,13 +317,14 @@ def _job(
     method = method_of(row)
     if method is None:
         raise Unsupported(f"timing method '{row.timing_method}' is unknown")
-    if row.seconds < method.trusted_from_s:
-        raise Unsupported(
-            f"below {method.trusted_from_s * 1e6:.0f} us, the floor of timing method "
-            f"'{row.timing_method}'"
-        )
     works = works_of(row, method)
-    return Job(row, device, method, works, roof_of(device.platform, works))
+    roof = roof_of(device.platform, works)
+    if (row.seconds if row.timed else roof.seconds) < method.trusted_from_s:
+        raise Unsupported(
+            f"below {method.trusted_from_s * 1e6:.0f} us{'' if row.timed else ' by its roofline'}, "
+            f"the floor of timing method '{row.timing_method}'"
+        )
+    return Job(row, device, method, works, roof)
 
 
 def _call(job: Job) -> Call | AccsimError:
@@ -338,7 +353,8 @@ def _fitted(
     """Fitted rooflines by group, from all rows, sampled or not."""
     groups: dict[Group, list[Job]] = defaultdict(list)
     for job in jobs:
-        groups[_group(job)].append(job)
+        if job.row.timed:
+            groups[_group(job)].append(job)
     return {
         group: crossed(
             [job.roof for job in members],

@@ -70,13 +70,13 @@ def works_of(row: Row, method: Method) -> Works:
 
 def _gemm(row: Row, new: _Storages, method: Method) -> Works:
     """C[m,n] = A[m,k] B[k,n]; fp8 products write bf16, and may quantize A on the way."""
-    if row.op not in ("gemm", "gemm_bias", "bmm"):
+    if row.operator not in ("gemm", "gemm_bias", "bmm"):
         raise Unsupported(f"no mapping of operator '{row.op}'")
     m, n, k, batch = (row.sizes[name] for name in ("m", "n", "k", "batch"))
     wide = new.dtype if DTYPE_BITS[new.dtype] > 8 else "bfloat16"
     a = new(batch * m * k)
-    b = new(batch * n * k, "activation" if row.op == "bmm" else "weight")
-    bias = (new(n, "weight", wide),) if row.op == "gemm_bias" else ()
+    b = new(batch * n * k, "activation" if row.operator == "bmm" else "weight")
+    bias = (new(n, "weight", wide),) if row.operator == "gemm_bias" else ()
     c = new(batch * m * n, dtype=wide)
     product = Gemm((a, b, *bias), (c,), batch=batch, m=m, n=n, k=k)
     if not method.quantizes:
@@ -209,17 +209,17 @@ _ROWS: Mapping[str, tuple[int, int, int, int]] = {
 def _memory_bound(row: Row, new: _Storages, method: Method) -> Works:
     rows, columns = row.sizes["rows"], row.sizes["cols"]
     elements = rows * columns
-    if row.op in _UNARY or row.op in _BINARY:
-        inputs = tuple(new(elements) for _ in range(2 if row.op in _BINARY else 1))
-        vector, special = ELEMENTWISE[_UNARY.get(row.op, row.op)]
+    if row.operator in _UNARY or row.operator in _BINARY:
+        inputs = tuple(new(elements) for _ in range(2 if row.operator in _BINARY else 1))
+        vector, special = ELEMENTWISE[_UNARY.get(row.operator, row.operator)]
         return (Elementwise(inputs, (new(elements),), elements, vector, special),)
-    if row.op == "act_mul":
+    if row.operator == "act_mul":
         vector, special = ELEMENTWISE["silu"]
         return (Elementwise((new(2 * elements),), (new(elements),), elements, vector + 1, special),)
-    if row.op in _ROWS:
-        shape = (rows, columns, *_ROWS[row.op])
+    if row.operator in _ROWS:
+        shape = (rows, columns, *_ROWS[row.operator])
         return (RowWise((new(elements),), (new(elements),), *shape),)
-    if row.op == "amax_scale":
+    if row.operator == "amax_scale":
         return (RowWise((new(elements),), (new(1, dtype="float32"),), rows, columns, 1, 2, 0, 0),)
     raise Unsupported(f"no mapping of operator '{row.op}'")
 

@@ -83,7 +83,9 @@ def test_bytes_pay_for_the_caches_they_pass() -> None:
 def test_constant_power_pays_by_the_second() -> None:
     one = kernel(stream(1 << 26))
     seconds = one.duration_fs * 1e-15
-    assert one.energy_j["static"] == pytest.approx(A100.spec.energy.static * seconds)
+    idle, static = A100.spec.energy.idle, A100.spec.energy.static
+    assert one.energy_j["static"] == pytest.approx(idle * seconds)
+    assert one.energy_j["awake"] == pytest.approx((static - idle) * seconds)
     rates = platform(A100).energy_rates(stream(2))
     assert one.energy_j["dram background"] == pytest.approx(
         rates.channels * A100.spec.memory.energy.background * seconds
@@ -97,7 +99,7 @@ def test_power_of_a_stream_is_plausible() -> None:
     watts = math.fsum(one.energy_j.values()) / (one.duration_fs * 1e-15)
     fitted = 65.7 + 14.68e-12 * 8 * one.dram_bytes / (one.duration_fs * 1e-15)
     assert watts == pytest.approx(fitted, rel=0.15)
-    assert watts < A100.spec.power_cap
+    assert watts < A100.spec.power.cap
 
 
 def test_refresh_stops_with_its_interval() -> None:

@@ -1,6 +1,7 @@
 """The timeline: valid against its schema, exact, and free of impossible overlaps."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
 
@@ -106,3 +107,40 @@ def test_a_run_without_kernels_is_a_valid_timeline(synthetic):
 
 def test_the_same_record_gives_the_same_bytes(record, synthetic):
     assert timeline.dumps(record) == timeline.dumps(synthetic.decode_step())
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 50), st.integers(1, 20), st.integers(0, 2), st.integers(0, 9)),
+        min_size=1,
+        max_size=15,
+    ),
+    st.integers(0, 30),
+)
+def test_power_integrates_to_the_energy_of_the_run(synthetic, drawn, idle):
+    us = 10**9
+    kernels = [
+        synthetic.kernel(
+            i,
+            start * us,
+            end_fs=(start + length) * us,
+            bound_fs=0,
+            stream=stream,
+            busy_fs={},
+            energy_j={"matrix": joules, "dram": 1.0},
+        )
+        for i, (start, length, stream, joules) in enumerate(drawn)
+    ]
+    record = synthetic.run(kernels)
+    latency_fs = record.latency_fs + idle * us
+    energy = {**record.energy_j, "dram": record.energy_j["dram"] + idle}
+    record = replace(record, latency_fs=latency_fs, energy_j=energy)
+    steps = counters(timeline.events(record), timeline.POWER_TRACK)
+    ends = [step["ts"] for step in steps[1:]] + [latency_fs / us]
+    joules = sum(
+        sum(step["args"].values()) * (end - step["ts"]) * 1e-6
+        for step, end in zip(steps, ends, strict=True)
+    )
+    assert steps[0]["ts"] == 0
+    assert joules == pytest.approx(sum(energy.values()), rel=1e-6)
+    assert all(value >= 0 for step in steps for value in step["args"].values())

@@ -76,7 +76,7 @@ def test_a_product_beyond_the_cap_runs_at_a_lower_clock(lab: SimpleNamespace) ->
     """Less power takes longer and stays within the cap; a cap nobody reaches changes nothing."""
     trace = lab.trace([lab.product(2048)])
     ample, more, tight = (
-        simulate(trace, load_hardware(lab.A100, [f"power_cap={watts} W"])).record
+        simulate(trace, load_hardware(lab.A100, [f"power.cap={watts} W"])).record
         for watts in (5000, 10000, 250)
     )
     assert ample.latency_fs == more.latency_fs < tight.latency_fs

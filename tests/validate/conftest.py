@@ -53,11 +53,42 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
     },
     "memory_bound.csv": {"op": "add", "dtype": "fp16", "rows": 8, "cols": 64},
 }
+POWER: Mapping[str, Any] = {
+    "timing_method": "cudagraph_events+nvml_100ms_avg",
+    "impl": "stack-1.0",
+    "power_w": 300,
+    "time_us": 150,
+}
+POWERED: Mapping[str, Mapping[str, Any]] = {
+    "gemm": {"op": "gemm", "m": 1024, "n": 2048, "k": 4096},
+    "attention_prefill": {
+        "op": "context_attention",
+        "batch": 1,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_dim": 64,
+        "isl": 512,
+        "step": 0,
+    },
+    "attention_decode": {
+        "op": "generation_attention",
+        "batch": 2,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_dim": 64,
+        "isl": 1,
+        "step": 31,
+    },
+    "moe_ffn": {**USUAL["moe.csv"], "op": "moe"},
+    "amax_scale": {"op": "computescale", "m": 8, "k": 64},
+}
+"""Rows of power.csv, by what their operator is called here."""
 
 
 def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
     """A file of rows that differ from the usual one."""
-    whole = [{**COMMON, **USUAL[name], **row} for row in rows]
+    usual = POWER if name == "power.csv" else USUAL[name]
+    whole = [{**COMMON, **usual, **row} for row in rows]
     columns = list(dict.fromkeys(key for row in whole for key in row))
     path = folder / name
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -71,6 +102,12 @@ def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
 def usual() -> Mapping[str, Mapping[str, Any]]:
     """What a row holds unless a test says otherwise, by file."""
     return USUAL
+
+
+@pytest.fixture
+def powered() -> Mapping[str, Mapping[str, Any]]:
+    """What rows of power.csv hold, by operator."""
+    return POWERED
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ The "GPU" measured here is a description with other values, timed by the simulat
 """
 
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,19 +13,12 @@ import pytest
 from simulator import cli
 from simulator.errors import OptionError
 from simulator.system.specs import load_hardware
-from simulator.validate.calibrate import (
-    FIT_HALF,
-    MOST_PARAMETERS,
-    PARAMETERS,
-    calibrate,
-    choose,
-    rows_to_fit,
-    rows_to_score,
-    that_matter,
-    times,
-)
+from simulator.validate.calibrate import FIT_HALF, calibrate, rows_to_fit, rows_to_score
+from simulator.validate.methods import METHODS
 from simulator.validate.overlay import overlay
+from simulator.validate.parameters import MOST_PARAMETERS, PARAMETERS, choose, that_matter
 from simulator.validate.run import compare, of_type, prepare
+from simulator.validate.trials import platform, played, settled, times
 
 GPU = "a100-sxm-80gb"
 SHAPES = [
@@ -41,7 +35,10 @@ TRUTH = ("launch.product_ramp=2 us", "chip.sm.barrier_cycles=120")
 class Here(Executor):
     """Runs what it is given, at once."""
 
+    simulated = 0
+
     def submit(self, function, /, *arguments, **named):
+        self.simulated += 1
         future = Future()
         future.set_result(function(*arguments, **named))
         return future
@@ -70,8 +67,8 @@ def test_it_finds_what_made_the_times(prepared, parameters):
     # The prior pulls each a little towards the description.
     assert ramp.after == pytest.approx(2, rel=0.1)
     assert 2 * barrier.before < barrier.after < 130
-    assert result.score_before.mape > 0.15
-    assert result.score_after.mape < 0.06 < result.score_before.median
+    assert result.score_before.time.mape > 0.15
+    assert result.score_after.time.mape < 0.06 < result.score_before.time.median
     text = overlay(result, Path("folder"), date(2026, 1, 2))
     assert text == overlay(result, Path("folder"), date(2026, 1, 2))
     assert "other families, after" in text
@@ -126,3 +123,56 @@ def test_halves_part_the_families(prepared):
     families = [{one.row.family for one in part} for part in parts]
     assert families[0].isdisjoint(families[1])
     assert all(one.row.half == half for half, part in enumerate(parts) for one in part)
+
+
+WATTS = ("energy.matrix.float16=1.4 pJ/flop", "energy.matrix.bfloat16=1.4 pJ/flop")
+
+
+@pytest.fixture
+def powered_rows(measured, powered):
+    """Products whose times and watts are those of a GPU with dearer products."""
+    shapes = [
+        {**powered["gemm"], "m": m, "n": n, "k": k}
+        for n, k in ((512, 2048), (768, 1536), (1024, 1024), (1280, 768), (1536, 512), (640, 640))
+        for m in (256, 512, 768, 1024)
+    ]
+    folder = measured("power.csv", *shapes)
+    rows = [job.row for job in prepare(folder, [GPU], ["power"]).jobs]
+    device = platform(GPU, WATTS)
+    seconds, watts = settled(device, rows, played(GPU, WATTS, rows))
+    pairs = zip(shapes, seconds, watts, strict=True)
+    # The method trusts no shorter time; what is fitted is the power.
+    told = [{**shape, "time_us": 1e6 * time, "power_w": draws} for shape, time, draws in pairs]
+    return lambda: prepare(measured("power.csv", *told), [GPU], ["power"])
+
+
+def test_watts_tell_energies_without_another_simulation(powered_rows, monkeypatch):
+    monkeypatch.setitem(
+        METHODS,
+        "cudagraph_events+nvml_100ms_avg",
+        replace(METHODS["cudagraph_events+nvml_100ms_avg"], trusted_from_s=0.0),
+    )
+    here = Here()
+    (matrix,) = choose(["energy.matrix.float16"])
+    result = calibrate(powered_rows(), (matrix,), here, fit_rows=12, score_rows=12)
+    # Once for the rows that are fitted to, once for those that score.
+    assert here.simulated == 2 * 4
+    assert result.fitted[0].after == pytest.approx(1.4, rel=0.1)
+    assert result.score_before.energy.mape > 0.1
+    assert result.score_after.energy.mape < 0.03
+    text = overlay(result, Path("folder"), date(2026, 1, 2))
+    assert "energy" in text
+    spec = result.spec
+    assert text.count("keeps its ratio to float16") == len(spec.energy.matrix) - 1
+
+
+def test_long_products_tell_the_matrix_energy_and_short_ones_nothing(measured):
+    long = [{"m": 4096, "n": 64 * n, "k": 4096, "time_us": 100 + n} for n in range(40, 100)]
+    short = [{"m": 16, "n": 64 * n, "k": 64, "time_us": 5} for n in range(40, 100)]
+    jobs = prepare(measured("gemm.csv", *long, *short), [GPU], ["gemm"]).jobs
+    (matrix,) = choose(["energy.matrix.float16"])
+    ramp, _ = choose([one.partition("=")[0] for one in TRUTH])
+    assert all(row.sizes["m"] == 4096 for row in rows_to_fit(jobs, 20, 0, (matrix,)))
+    assert all(row.sizes["m"] == 16 for row in rows_to_fit(jobs, 12, 0, (ramp,)))
+    both = rows_to_fit(jobs, 20, 0, (matrix, ramp))
+    assert 0 < sum(row.sizes["m"] == 4096 for row in both) < len(both)

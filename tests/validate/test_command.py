@@ -147,3 +147,32 @@ def test_two_descriptions_of_one_gpu_are_refused(capsys, data, tmp_path):
     report = document(capsys, "--data", data, "--hw", fit)
     assert report["rows"][0]["gpu"] == "H100-SXM"
     assert report["rows"][0]["hardware"] == "h100-sxm.fit"
+
+
+def test_energy_stands_beside_time(capsys, measured, powered):
+    """Joules of a call where its time is known, watts where it is not."""
+    rows = [{**powered["gemm"], "m": m, "impl": stack} for m in (768, 1024) for stack in "ab"]
+    blind = [{**powered["gemm"], "m": 8192, "gpu": "H100-SXM", "time_us": ""}]
+    short = {**powered["gemm"], "time_us": 99}
+    folder = measured("power.csv", *rows, *blind, short, *powered.values())
+    measured("gemm.csv", {"m": 16, "time_us": 5})
+    report = document(capsys, "--data", folder, "--op", "power")
+    groups = {(row["gpu"], row["op"]): row for row in report["rows"]}
+    assert not any(op == "gemm" for _, op in groups)
+    own = groups["A100-SXM-80GB", "gemm+power"]
+    assert own["n"] == own["energy"]["n"] == 5
+    assert own["energy"]["of"] == "joules"
+    assert set(own["energy"]) == {"n", "mape", "median", "p90", "bias", "of"}
+    untimed = groups["H100-SXM", "gemm+power"]
+    assert (untimed["n"], untimed["mape"], untimed["roofline_mape"]) == (0, None, None)
+    assert (untimed["energy"]["n"], untimed["energy"]["of"]) == (1, "watts")
+    reasons = {row["op"]: row["reason"] for row in report["skipped"]}
+    assert "difference of two timings" in reasons["amax_scale+power"]
+    assert "below 100 us" in reasons["gemm+power"]
+    worst = next(row for row in report["worst"] if row["op"] == "gemm+power")
+    joules = [worst[f"{end}_s"] * worst[f"{end}_w"] for end in ("simulated", "measured")]
+    assert worst["energy_error"] == pytest.approx(joules[0] / joules[1] - 1)
+    code, out, err = run(capsys, "--data", folder, "--op", "power")
+    assert code == 0, err
+    assert "energy MAPE" in out
+    assert "1 (W)" in out

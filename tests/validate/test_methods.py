@@ -1,5 +1,7 @@
 """What a timing method adds to kernels, in closed form; which GPU a name means."""
 
+from dataclasses import replace
+
 import pytest
 
 from simulator.hardware import catalogue
@@ -28,11 +30,16 @@ def test_a_graph_has_gaps_and_one_graph_follows_another(one_row):
     assert seconds(six) == pytest.approx(20e-6 + 2 * GAP + (STREAM_GAP - GAP) / 6)
 
 
-def test_the_limiter_acts_on_long_calls(one_row):
-    method = method_of(one_row("gemm.csv"))
-    assert method.limited(1e-6, 2e-6) == pytest.approx(1e-6, rel=0.01)
-    assert method.limited(1.0, 2.0) == pytest.approx(2.0, rel=0.01)
-    assert method.limited(1e-3, 1e-3) == 1e-3
+def test_the_limiter_acts_on_long_calls_and_on_long_loops(one_row):
+    """A graph of six products is replayed three times, then six times; with watts for a second."""
+    product = method_of(one_row("gemm.csv"))
+    assert (product.warm_calls, product.timed_calls) == (18, 36)
+    assert product.settled(1e-6, 20e-3) < 0.01
+    assert product.settled(10e-3, 20e-3) > 0.99
+    assert product.settled(1e-3, 0) == 1
+    alone = method_of(one_row("attention_decode.csv"))
+    assert alone.settled(1e-3, 20e-3) < product.settled(1e-3, 20e-3)
+    assert replace(product, timed_s=1.0).settled(1e-6, 20e-3) > 0.97
 
 
 def test_an_eager_call_waits_for_the_host():

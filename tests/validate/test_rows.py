@@ -5,7 +5,7 @@ import math
 import pytest
 
 from simulator.errors import MeasurementError
-from simulator.validate.rows import SIZE_RANGES, TABLES, read_file, read_folder
+from simulator.validate.rows import SIZE_RANGES, TABLES, UNTIMED, read_file, read_folder
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -18,6 +18,50 @@ def test_a_row_holds_what_the_file_says(name, write_file, usual):
     assert (row.seconds, row.lowest) == pytest.approx((12.5e-6, 12e-6))
     assert row.highest is None
     assert row.op == usual[name]["op"]
+
+
+def test_rows_with_watts_are_of_every_kind(write_file, powered):
+    path = write_file("power.csv", *powered.values(), {**powered["gemm"], "time_us": ""})
+    rows = list(read_file(path))
+    assert {row.op for row in rows} == {f"{name}+power" for name in powered}
+    by_op = {row.op: row for row in rows if row.timed}
+    assert {row.operator for row in rows} == set(powered)
+    assert [row.line for row in sorted(rows, key=lambda row: row.line)] == [2, 3, 4, 5, 6, 7]
+    assert all(row.watts == 300 and row.words["impl"] == "stack-1.0" for row in rows)
+    assert by_op["gemm+power"].sizes == {"m": 1024, "n": 2048, "k": 4096, "batch": 1}
+    decode, prefill = by_op["attention_decode+power"], by_op["attention_prefill+power"]
+    assert (decode.sizes["q_len"], decode.sizes["kv_len"], decode.sizes["causal"]) == (1, 32, 0)
+    assert (prefill.sizes["q_len"], prefill.sizes["kv_len"], prefill.sizes["causal"]) == (
+        512,
+        512,
+        1,
+    )
+    assert by_op["amax_scale+power"].sizes == {"rows": 8, "cols": 64}
+    (blind,) = (row for row in rows if not row.timed)
+    assert (blind.line, blind.size_range) == (7, UNTIMED)
+
+
+def test_a_family_is_in_one_half_with_watts_and_without(write_file, powered):
+    (watts,) = read_file(write_file("power.csv", powered["gemm"]))
+    (time,) = read_file(write_file("gemm.csv", {"m": 7, "n": 2048, "k": 4096}))
+    assert (watts.family, watts.half) == (time.family, time.half)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"power_w": ""}, "power_w '' is not a positive number"),
+        ({"k": ""}, "k '' is not a whole number"),
+        ({"time_us": "soon"}, "time_us 'soon'"),
+    ],
+)
+def test_an_impossible_row_with_watts_is_named_by_its_line(change, said, write_file, powered):
+    usual = powered["gemm"]
+    path = write_file("power.csv", usual, powered["amax_scale"], {**usual, **change})
+    with pytest.raises(MeasurementError) as caught:
+        list(read_file(path))
+    assert said in str(caught.value)
+    assert "power.csv:4" in str(caught.value)
 
 
 def test_sizes_a_file_may_lack_have_their_usual_value(write_file):
