@@ -20,7 +20,19 @@ app = typer.Typer(help="Fit a GPU's physical scalars to measured times and watts
 def calibrate(
     hw: Annotated[str, typer.Option("--hw", help="GPU by catalogue name or YAML file.")],
     data: Annotated[Path, typer.Option(help="Folder of CSV files with measured times and watts.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The description to write, a .yaml.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The description to write, a .yaml.")
+    ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="First measure what the folder lacks on this GPU; without -o, only that.",
+        ),
+    ] = False,
+    budget: Annotated[
+        float, typer.Option(help="Seconds of measuring at most, with --live.", min=0)
+    ] = 540,
     op: Annotated[
         list[str] | None,
         typer.Option("--op", help="Operator or file to fit to; repeat it. Default: gemm."),
@@ -41,7 +53,9 @@ def calibrate(
     starts: Annotated[int, typer.Option(help="Starting points.", min=1, max=16)] = 1,
     iterations: Annotated[int, typer.Option(help="Steps from each.", min=1, max=100)] = 8,
     jobs: Annotated[int, typer.Option(help="Processes.", min=1, max=256)] = 1,
-    seed: Annotated[int, typer.Option(help="Which rows, which starts.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Which rows, which starts; with --live, order and data.", min=0)
+    ] = 0,
 ) -> None:
     """Simulate measured rows with changing scalars until they fit, and score other families."""
     from simulator.validate.calibrate import calibrate as fit
@@ -50,10 +64,20 @@ def calibrate(
     from simulator.validate.parameters import choose, that_matter
     from simulator.validate.run import of_type, prepare
 
-    _check(out)
-    parameters = choose(parameter or ())
+    if out is not None:
+        _check(out)
+    elif not live:
+        raise OptionError("no file to write", where="-o", remedy="name it NAME.yaml")
+    chosen = choose(parameter or ())
+    if live:
+        from simulator.validate.live.measure import account, measure
+
+        for line in account(measure(hw, data, budget, seed, _say)):
+            _say(line)
+    if out is None:
+        return
     prepared = of_type(prepare(data, [hw], op or ["gemm"]), dtype or ())
-    parameters = that_matter(parameters, [job.row.op for job in prepared.jobs])
+    parameters = that_matter(chosen, [job.row.op for job in prepared.jobs])
 
     part = out.with_suffix(".part.yaml")
     # Ctrl-C ends workers in silence; what they were at is lost, the best so far is not.
