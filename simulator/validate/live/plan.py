@@ -45,6 +45,10 @@ MOVED = tuple(64_000 * 2**power for power in range(11))
 """Bytes that small kernels move, both sides."""
 LARGE = 1 << 30
 """Bytes of one array of a stream."""
+FOOTPRINTS = tuple(1 << power for power in (15, 18, 20, 22, 23, 24, 25, 26, 27, 28, 30))
+"""Bytes that dependent loads go around in: from L1 to what no L2 holds."""
+STEPS = 2048
+"""Dependent loads in a call."""
 SMALL_CALLS = 50
 """Small kernels in one graph."""
 GRAPHS = (
@@ -126,7 +130,7 @@ def _memory_bound(dtype: str) -> Iterator[Point]:
 
 
 def _microbenchmarks() -> Iterator[Point]:
-    """The launch curve, and streams over arrays that no cache holds."""
+    """The launch curve, streams over arrays that no cache holds, latency over footprint."""
 
     def point(op: str, run: str, arrays: int, moved: int, calls: int, captured: bool) -> Point:
         return Point(
@@ -142,6 +146,14 @@ def _microbenchmarks() -> Iterator[Point]:
     for moved in MOVED:
         yield point("small_scale_cudagraph", "scale", 2, moved, SMALL_CALLS, True)
         yield point("small_scale_stream_launch", "scale", 2, moved, SMALL_CALLS, False)
+    for footprint in FOOTPRINTS:
+        yield Point(
+            "microbench.csv",
+            {"op": "load_latency", "footprint_kb": footprint // 1024, "timing_method": "events"},
+            "chase",
+            "int32",
+            {"bytes": footprint, "steps": STEPS},
+        )
     for run, arrays in (("init", 1), ("scale", 2), ("triad", 3)):
         yield point(f"stream_{run}", run, arrays, arrays * LARGE, 1, True)
 

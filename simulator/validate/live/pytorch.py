@@ -1,6 +1,7 @@
 """The timer of a real GPU: CUDA events around replays of CUDA graphs, with PyTorch.
 
-The one module of this package that touches torch, and only inside functions.  Data are random
+The one module of this package that touches torch, and only inside functions (``chase.py`` is
+imported here).  Data are random
 normal numbers, since the power of a product depends on its bits.  Everything happens in one
 stream: warm-up, which also makes the libraries' workspaces, capture, replay.  Before a timed
 stretch the device waits for a moment, so that the host is ahead of it and no gap of the host's is
@@ -218,6 +219,7 @@ class Calls:
             **dict.fromkeys(("copy", "add", "gelu", "layernorm", "softmax"), self._rows),
             **dict.fromkeys(("scale", "triad", "init"), self._stream),
             **dict.fromkeys(("gather", "scatter", "spmm"), self._edges),
+            "chase": self._chase,
         }
         return builders[point.run](point)
 
@@ -300,6 +302,21 @@ class Calls:
             return lambda copy: torch.mul(x, 3.0, out=out), ""
         y = self._random(point, elements)
         return lambda copy: torch.add(x, y, alpha=3.0, out=out), ""
+
+    def _chase(self, point: Point) -> tuple[Callable[[int], object], str]:
+        if find_spec("triton") is None:
+            raise Unmeasurable("Triton is not installed, which loads one by one need")
+        from simulator.validate.live.chase import LINE, chain, follow
+
+        torch, steps = self._torch, point.sizes["steps"]
+        table = chain(torch, point.sizes["bytes"] // (4 * LINE), self._place)
+        at = torch.zeros(1, dtype=torch.int32, device=self._place)
+
+        def run(copy: int) -> object:
+            follow[(1,)](table, at, steps, num_warps=1)
+            return at
+
+        return run, ""
 
     def _edges(self, point: Point) -> tuple[Callable[[int], object], str]:
         """``gather``: a row per edge from its source; ``scatter``: summed into its target;

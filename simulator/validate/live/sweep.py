@@ -68,6 +68,8 @@ def _measured(timer: Timer, point: Point) -> dict[str, Cell | None]:
     timing = timer.time(point)
     if "moved" in point.sizes:
         return _rate(timing, point.sizes["moved"])
+    if "steps" in point.sizes:
+        return _latency(timing, point.sizes["steps"])
     return _times(timing, point)
 
 
@@ -87,6 +89,16 @@ def _rate(timing: Timing, moved: int) -> dict[str, Cell | None]:
     return {
         "value": moved / median(timing.samples) / 1e9,
         "unit": "GB/s",
+        "clock_mhz": timing.clock_mhz,
+    }
+
+
+def _latency(timing: Timing, steps: int) -> dict[str, Cell | None]:
+    if timing.clock_mhz is None:
+        raise Unmeasurable("the clock is not known, in whose cycles latency is stated")
+    return {
+        "value": median(timing.samples) / steps * timing.clock_mhz * MICRO,
+        "unit": "cycles",
         "clock_mhz": timing.clock_mhz,
     }
 

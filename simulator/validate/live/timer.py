@@ -44,7 +44,7 @@ class Point:
 
 RUNS = (
     *("gemm", "attention", "copy", "add", "gelu", "layernorm", "softmax"),
-    *("scale", "triad", "init", "gather", "scatter", "spmm"),
+    *("scale", "triad", "init", "chase", "gather", "scatter", "spmm"),
 )
 
 

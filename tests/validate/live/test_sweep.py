@@ -244,8 +244,12 @@ def test_what_cannot_be_run_is_counted_by_reason_and_not_written(fake_timer, tmp
 def test_rates_and_watts_are_those_of_the_samples(fake_timer, tmp_path):
     launch = next(p for p in PLAN if p.columns["op"] == "small_scale_cudagraph")
     watched = next(p for p in PLAN if p.columns["op"] == "gemm" and p.watched)
-    swept([launch, watched], fake_timer(lambda point: 2e-4), tmp_path)
-    (rate,) = csv.DictReader((tmp_path / "microbench.csv").open())
+    loads = next(p for p in PLAN if p.run == "chase")
+    swept([launch, watched, loads], fake_timer(lambda point: 2e-4), tmp_path)
+    rate, latency = csv.DictReader((tmp_path / "microbench.csv").open())
+    assert latency["unit"] == "cycles"
+    cycles = 2e-4 * 1410e6 / loads.sizes["steps"]
+    assert float(latency["value"]) == pytest.approx(cycles, rel=1e-5)
     assert float(rate["value"]) == pytest.approx(launch.sizes["moved"] / 2e-4 / 1e9, rel=1e-5)
     assert float(rate["footprint_kb"]) == launch.sizes["moved"] / 1e3
     (power,) = csv.DictReader((tmp_path / "power.csv").open())
