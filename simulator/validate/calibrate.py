@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -90,6 +90,29 @@ class Calibration:
     score_before: Scores
     score_after: Scores
     operators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The best values so far of a fit that goes on."""
+
+    hardware: str
+    title: str
+    values: tuple[tuple[str, str], ...]
+    """Paths and what a description states there."""
+    progress: str
+    """How well they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a descent ended."""
+
+    values: np.ndarray
+    """Logarithms."""
+    slopes: np.ndarray
+    """(residual, parameter), weighted as the loss weights them."""
+    loss: float
 
 
 def gpu_spec(name: str) -> GpuSpec:
@@ -164,9 +187,11 @@ def calibrate(
     seed: int = 0,
     begin: GpuSpec | None = None,
     progress: Callable[[str], None] = lambda text: None,
+    keep: Callable[[Unfinished], None] = lambda best: None,
 ) -> Calibration:
     """Fit ``parameters`` of the one GPU that is prepared, from the values of ``begin`` if there
-    is one. The start with the least loss on the fitted rows counts."""
+    is one. The start with the least loss on the fitted rows counts. ``keep`` is told of values
+    that are better than all before."""
     if len(prepared.hardware) != 1:
         raise OptionError("more than one GPU", where="--hw", remedy="calibrate one at a time")
     hardware = prepared.hardware[0]
@@ -177,20 +202,34 @@ def calibrate(
     centre = np.log([one.of(spec) for one in parameters])
     first = centre if begin is None else np.log([one.of(begin) for one in parameters])
     random = np.random.default_rng(seed)
-    ends = []
+    ends: list[_End] = []
+    least = np.inf
+
+    def seen(values: np.ndarray, loss: float, told: str) -> None:
+        nonlocal least
+        progress(told)
+        if loss < least:
+            least = loss
+            pairs = tuple(
+                pair
+                for one, value in zip(parameters, np.exp(values).tolist(), strict=True)
+                for pair in one.assigned(spec, value)
+            )
+            keep(Unfinished(hardware.name, spec.title or hardware.name, pairs, told))
+
     for number in range(starts):
         widths = np.array([one.width for one in parameters])
         start = first + (SPREAD * widths * random.standard_normal(len(centre)) if number else 0)
-        ends.append(_descend(trials, centre, start, iterations, progress))
-        progress(f"start {number + 1}: loss {ends[-1].cost:.3f}")
-    best = min(ends, key=lambda end: float(end.cost))
-    covariance = _covariance(best.jac)
+        ends.append(_descend(trials, centre, start, iterations, seen))
+        progress(f"start {number + 1}: loss {ends[-1].loss:.3f}")
+    best = min(ends, key=lambda end: end.loss)
+    covariance = _covariance(best.slopes)
     deviation = np.sqrt(np.diag(covariance))
     scored = rows_to_score(prepared.jobs, score_rows, seed)
     progress(f"scoring {len(scored)} rows of other families")
     scores = Trials(name, parameters, scored, executor, 4 * workers)
     scores.start(centre)
-    scores.start(best.x)
+    scores.start(best.values)
     return Calibration(
         hardware=hardware.name,
         title=spec.title or hardware.name,
@@ -199,13 +238,13 @@ def calibrate(
         rows=len(rows),
         fitted=tuple(
             Fitted(one, float(np.exp(a)), float(np.exp(b)), float(c))
-            for one, a, b, c in zip(parameters, centre, best.x, deviation, strict=True)
+            for one, a, b, c in zip(parameters, centre, best.values, deviation, strict=True)
         ),
         correlation=covariance / np.outer(deviation, deviation),
         fit_before=_errors(trials, centre),
-        fit_after=_errors(trials, best.x),
+        fit_after=_errors(trials, best.values),
         score_before=_errors(scores, centre),
-        score_after=_errors(scores, best.x),
+        score_after=_errors(scores, best.values),
         operators=tuple(sorted({job.row.op for job in prepared.jobs})),
     )
 
@@ -215,9 +254,14 @@ def _descend(
     centre: np.ndarray,
     start: np.ndarray,
     iterations: int,
-    progress: Callable[[str], None],
-) -> Any:
-    """Robust least squares of log errors of times, of watts, and prior, from one start."""
+    seen: Callable[[np.ndarray, float, str], None],
+) -> _End:
+    """Robust least squares of log errors of times, of watts, and prior, from one start. ``seen`` is
+    told values (logarithms), loss and mean errors of every evaluation.
+
+    SciPy's first step is as long as the start is far from zero, so it is given distances from the
+    start in widths of the priors: then its first step is about one width long.
+    """
     from scipy.optimize import least_squares
 
     parameters = trials.parameters
@@ -225,41 +269,50 @@ def _descend(
     watts = np.array([row.watts or np.nan for row in trials.rows])
     low, high = (np.log([getattr(one, end) for one in parameters]) for end in ("low", "high"))
     widths = np.array([one.width for one in parameters])
+    start = np.clip(start, low + 1e-6, high - 1e-6)
 
     def residuals(values: np.ndarray) -> np.ndarray:
         took, drew = trials.calls(values)
         logs = np.concatenate([np.log(took / seconds), np.log(drew / watts)])
         return np.concatenate([np.nan_to_num(logs), TOLERANCE * (values - centre) / widths])
 
-    def evaluate(values: np.ndarray) -> np.ndarray:
+    def evaluate(steps: np.ndarray) -> np.ndarray:
+        values = start + steps * widths
         found = residuals(values)
         count = len(seconds)
-        for name, logs in (("times", found[:count]), ("watts", found[count : 2 * count])):
-            if logs.any():
-                error = np.abs(np.expm1(logs[logs != 0])).mean()
-                progress(f"mean error of the fitted rows' {name} {100 * error:.1f} %")
+        told = [
+            f"mean error of the fitted rows' {name} {100 * np.abs(np.expm1(known)).mean():.1f} %"
+            for name, logs in (("times", found[:count]), ("watts", found[count : 2 * count]))
+            if len(known := logs[logs != 0])
+        ]
+        seen(values, _loss(found), ", ".join(told))
         return found
 
-    def slopes(values: np.ndarray) -> np.ndarray:
+    def slopes(at: np.ndarray) -> np.ndarray:
+        values = start + at * widths
         steps = np.where(values + STEP < high, STEP, -STEP)
         moved = values + np.diag(steps)
         for one in moved:
             trials.start(one)
         here = residuals(values)
-        return np.column_stack(
-            [(residuals(one) - here) / step for one, step in zip(moved, steps, strict=True)]
-        )
+        columns = [(residuals(one) - here) / step for one, step in zip(moved, steps, strict=True)]
+        return np.asarray(np.column_stack(columns) * widths)
 
-    return least_squares(
+    end = least_squares(
         evaluate,
-        np.clip(start, low + 1e-6, high - 1e-6),
+        np.zeros(len(start)),
         jac=slopes,
-        bounds=(low, high),
-        x_scale=widths,
+        bounds=((low - start) / widths, (high - start) / widths),
         loss="soft_l1",
         f_scale=TOLERANCE,
         max_nfev=iterations,
     )
+    return _End(start + end.x * widths, end.jac / widths, float(end.cost))
+
+
+def _loss(residuals: np.ndarray) -> float:
+    """What SciPy's ``soft_l1`` makes of residuals."""
+    return float(TOLERANCE**2 * np.sum(np.sqrt(1 + (residuals / TOLERANCE) ** 2) - 1))
 
 
 def _covariance(slopes: np.ndarray) -> np.ndarray:

@@ -73,11 +73,18 @@ class Method:
 
 
 GRAPH = Method("graph", weight_copies=1, warm_calls=3, timed_calls=6)
+TORCH = replace(GRAPH, calls=6, weight_copies=6, warm_calls=5, timed_s=1.8e-3)
+"""Our own (``live/pytorch.py``), the same for every kind of row."""
 
 METHODS: Mapping[str, Method] = {
     # One call a graph for attention and experts; matrix products see _GRAPH_CALLS.
     "graph": GRAPH,
     "graph+quant": replace(GRAPH, quantizes=True),
+    "torch_graph": TORCH,
+    **{
+        f"torch_graph+{reading}": replace(TORCH, timed_s=2.0, trusted_from_s=100e-6)
+        for reading in ("nvml_energy_counter", "nvml_power", "nvidia_smi_power")
+    },
     # Vidur profiles the layers of a model one after another.
     "cupti": Method("kernels", weight_copies=0, warm_calls=2, timed_calls=20),
     # NeuSight: 25 calls on the same tensors, the best five; 24 to 37 us are launch.
@@ -92,7 +99,8 @@ METHODS: Mapping[str, Method] = {
 }
 
 _GRAPH_CALLS: Mapping[str, tuple[int, int]] = {"gemm": (6, 6), "memory_bound": (5, 1)}
-"""Calls in a graph and copies of the weights by kind of row, where they are not one."""
+"""Calls in a graph and copies of the weights by kind of row, of methods that say one and mean
+more."""
 
 
 def method_of(row: Row) -> Method | None:
@@ -100,7 +108,9 @@ def method_of(row: Row) -> Method | None:
     method = METHODS.get(row.timing_method)
     if method is None or method.launch != "graph":
         return method
-    calls, copies = _GRAPH_CALLS.get(row.kind, (method.calls, method.weight_copies))
+    calls, copies = method.calls, method.weight_copies
+    if calls == 1:
+        calls, copies = _GRAPH_CALLS.get(row.kind, (calls, copies))
     return replace(
         method,
         calls=calls,

@@ -6,7 +6,7 @@ quality ``fitted``.  Its head is the record: data, version, rows, errors before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import simulator
-from simulator.validate.calibrate import Calibration, Fitted, Scores
+from simulator.validate.calibrate import Calibration, Fitted, Scores, Unfinished
 from simulator.validate.metrics import Errors
 
 STRONG = 0.7
@@ -23,14 +23,11 @@ STRONG = 0.7
 
 def overlay(result: Calibration, data: Path, today: date) -> str:
     """The text of the YAML file."""
-    tree: dict[str, Any] = {}
-    for one in result.fitted:
-        for path, text in one.parameter.assigned(result.spec, one.after):
-            *blocks, key = path.split(".")
-            place = tree
-            for block in blocks:
-                place = place.setdefault(block, {})
-            place[key] = _value(one, path, text)
+    tree = _tree(
+        (path, _value(one, path, text))
+        for one in result.fitted
+        for path, text in one.parameter.assigned(result.spec, one.after)
+    )
     lines = [
         f"# {line}".rstrip()
         for line in (
@@ -46,6 +43,22 @@ def overlay(result: Calibration, data: Path, today: date) -> str:
     lines += [f"extends: {result.hardware}", f"title: {result.title}, calibrated"]
     lines += [f"source: {source}", "quality: fitted", ""]
     lines += list(_yaml(tree, 0))
+    return "\n".join(lines) + "\n"
+
+
+def checkpoint(best: Unfinished) -> str:
+    """The text of a YAML file with the best values so far of a fit that goes on."""
+    lines = [
+        f"# A fit of {best.hardware} that has not finished: {best.progress}.",
+        "# accsim calibrate --from THIS_FILE goes on from here.",
+        "",
+        f"extends: {best.hardware}",
+        f"title: {best.title}, fit not finished",
+        "source: a fit that has not finished",
+        "quality: fitted",
+        "",
+        *_yaml(_tree(best.values), 0),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -105,6 +118,18 @@ def _line(name: str, errors: Errors) -> str:
         f"{100 * errors.median:5.1f} %  p90 {100 * errors.p90:5.1f} %  bias "
         f"{100 * errors.bias:+6.1f} %"
     )
+
+
+def _tree(values: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Dotted paths as nested blocks."""
+    tree: dict[str, Any] = {}
+    for path, value in values:
+        *blocks, key = path.split(".")
+        place = tree
+        for block in blocks:
+            place = place.setdefault(block, {})
+        place[key] = value
+    return tree
 
 
 def _value(one: Fitted, path: str, text: str) -> str:

@@ -92,6 +92,16 @@ POWERED: Mapping[str, Table] = {
         op="attention_decode+power",
         columns={"q_len": ("isl",), "kv_len": ("isl", "step")},
     ),
+    "context_attention_sdpa": replace(
+        TABLES["attention_prefill.csv"],
+        op="attention_prefill_sdpa+power",
+        columns={"q_len": ("isl",), "kv_len": ("isl", "step")},
+    ),
+    "generation_attention_sdpa": replace(
+        TABLES["attention_decode.csv"],
+        op="attention_decode_sdpa+power",
+        columns={"q_len": ("isl",), "kv_len": ("isl", "step")},
+    ),
     "moe": replace(TABLES["moe.csv"], op="moe_ffn+power"),
     "computescale": Table(
         "memory_bound",

@@ -31,6 +31,11 @@ from simulator.validate.rows import Row
 Works = tuple[Work, ...]
 
 
+KERNEL_ALONE = "_sdpa"
+"""Ends the name of attention without what serving stacks do around it: PyTorch's
+``scaled_dot_product_attention``."""
+
+
 class Unsupported(Exception):
     """Why a row is no work; the report counts rows by this text."""
 
@@ -94,7 +99,7 @@ def _gemm(row: Row, new: _Storages, method: Method) -> Works:
 
 def _attention(row: Row, new: _Storages, method: Method) -> Works:
     """Rotate queries and keys, write the new keys and values into the cache, attend: what the
-    serving stacks time as one call."""
+    serving stacks time as one call. Operators that end in :data:`KERNEL_ALONE` attend only."""
     names = ("batch", "heads", "kv_heads", "head_dim", "q_len", "kv_len")
     batch, heads, kv_heads, head_dim, q_len, kv_len = (row.sizes[name] for name in names)
     if heads % kv_heads:
@@ -127,7 +132,7 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
         value_dim=head_dim,
         causal=bool(row.sizes["causal"]),
     )
-    return (rotate, append, attend)
+    return (attend,) if row.operator.endswith(KERNEL_ALONE) else (rotate, append, attend)
 
 
 # --------------------------------------------------------------------------------- experts
@@ -213,6 +218,8 @@ def _memory_bound(row: Row, new: _Storages, method: Method) -> Works:
         inputs = tuple(new(elements) for _ in range(2 if row.operator in _BINARY else 1))
         vector, special = ELEMENTWISE[_UNARY.get(row.operator, row.operator)]
         return (Elementwise(inputs, (new(elements),), elements, vector, special),)
+    if row.operator == "copy":
+        return (Elementwise((new(elements),), (new(elements),), elements, 0),)
     if row.operator == "act_mul":
         vector, special = ELEMENTWISE["silu"]
         return (Elementwise((new(2 * elements),), (new(elements),), elements, vector + 1, special),)

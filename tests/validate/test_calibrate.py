@@ -3,6 +3,7 @@
 The "GPU" measured here is a description with other values, timed by the simulator itself.
 """
 
+import math
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from datetime import date
@@ -29,7 +30,7 @@ SHAPES = [
     )
     for m in (1, 16, 128, 512)
 ]
-TRUTH = ("launch.product_ramp=2 us", "chip.sm.barrier_cycles=120")
+TRUTH = ("launch.product_ramp=2 us", "chip.sm.load_bytes_per_clk=32")
 
 
 class Here(Executor):
@@ -63,15 +64,58 @@ def parameters():
 
 def test_it_finds_what_made_the_times(prepared, parameters):
     result = calibrate(prepared, parameters, Here(), fit_rows=20, score_rows=20, iterations=6)
-    ramp, barrier = result.fitted
+    ramp, load = result.fitted
     # The prior pulls each a little towards the description.
-    assert ramp.after == pytest.approx(2, rel=0.1)
-    assert 2 * barrier.before < barrier.after < 130
-    assert result.score_before.time.mape > 0.15
-    assert result.score_after.time.mape < 0.06 < result.score_before.time.median
+    assert ramp.before == pytest.approx(0.8) and ramp.after == pytest.approx(2, rel=0.03)
+    assert load.before == pytest.approx(64) and load.after == pytest.approx(32, rel=0.08)
+    assert result.score_before.time.mape > 0.15 < result.score_before.time.median
+    assert result.score_after.time.mape < 0.01
     text = overlay(result, Path("folder"), date(2026, 1, 2))
     assert text == overlay(result, Path("folder"), date(2026, 1, 2))
     assert "other families, after" in text
+
+
+def test_the_first_step_is_a_small_one(prepared, parameters):
+    """A parameter that hardly matters where the fit starts tempts a Gauss-Newton step far beyond
+    what its prior allows, into descriptions that nobody believes."""
+    told = []
+    calibrate(
+        prepared, parameters, Here(), fit_rows=20, score_rows=5, iterations=3, keep=told.append
+    )
+    begin, first, *_ = (
+        {path: float(text.split()[0]) for path, text in best.values} for best in told
+    )
+    widths = [abs(math.log(first[one.path] / begin[one.path])) / one.width for one in parameters]
+    # SciPy measures in units that shrink near a bound.
+    assert 0.2 < math.hypot(*widths) < 2
+
+
+def test_an_interrupted_fit_keeps_its_best(capsys, measured, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = measured("gemm.csv", *({**shape, "time_us": 12} for shape in SHAPES))
+    arguments = ["calibrate", "--hw", GPU, "--data", str(data), "--parameter"]
+    arguments += ["launch.product_ramp", "--rows", "12", "--score-rows", "5", "--iterations", "4"]
+    monkeypatch.setattr("simulator.commands.calibrate.ProcessPoolExecutor", lambda *given: Here())
+    evaluated = []
+
+    def interrupt(residuals):
+        evaluated.append(residuals)
+        if len(evaluated) == 3:
+            raise KeyboardInterrupt
+        return float(residuals @ residuals)
+
+    monkeypatch.setattr("simulator.validate.calibrate._loss", interrupt)
+    assert cli.main([*arguments, "-o", "mine.fit.yaml"]) == 130
+    assert "go on with --from mine.fit.part.yaml" in capsys.readouterr().err
+    assert not Path("mine.fit.yaml").exists()
+    best = load_hardware("mine.fit.part.yaml").spec.launch.product_ramp
+    assert best > load_hardware(GPU).spec.launch.product_ramp
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simulator.commands.calibrate.ProcessPoolExecutor", lambda *given: Here())
+    assert cli.main([*arguments, "-o", "mine.fit.yaml", "--from", "mine.fit.part.yaml"]) == 0
+    assert not Path("mine.fit.part.yaml").exists()
+    assert Path("mine.fit.yaml").exists()
 
 
 def test_rows_are_never_both_fitted_to_and_scored(prepared):

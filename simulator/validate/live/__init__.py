@@ -1,0 +1,1 @@
+"""Measuring kernels on a GPU at hand, for ``accsim calibrate --live``."""
