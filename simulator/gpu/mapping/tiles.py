@@ -204,16 +204,21 @@ def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndar
     unique = problem.batch * (problem.m * problem.a_bytes + problem.n * problem.b_bytes)
     memory = unique * problem.k / spec.memory.peak_bytes_per_s
     c_bytes = np.where(split > 1, 4, problem.c_bytes)
-    stored = busiest * m * n * c_bytes / (sm.store_bytes_per_clk * chip.clock)
+    written = l2.write_cost * blocks * m * n * c_bytes / spec.l2_bytes_per_s
+    stored = np.maximum(
+        busiest * m * n * c_bytes / (sm.store_bytes_per_clk * chip.clock), written
+    )
     waves = np.ceil(busiest / per_sm)
     overlapped = (busiest * products, busiest * port, busiest * alone, traffic, memory)
     time = sum(part**4 for part in overlapped) ** 0.25
     time = time + stored / np.maximum(1, waves) + waves * (sm.block_start + latency)
-    # The partial sums are written by one kernel and read by the next, in L2 if they fit.
+    # The next kernel reads the partial sums, from L2 if they fit; else both kernels wait for DRAM.
     partial = problem.batch * problem.m * problem.n * 4 * split
-    rate = np.where(
-        partial <= l2.capacity * l2.usable, spec.l2_bytes_per_s, spec.memory.peak_bytes_per_s
+    moved = np.where(
+        partial <= l2.capacity * l2.usable,
+        partial / spec.l2_bytes_per_s,
+        2 * partial / spec.memory.peak_bytes_per_s,
     )
     start = spec.launch.graph_gap + spec.launch.product_ramp
-    reduction = start + sm.block_start + 2 * latency + 2 * partial / rate
+    reduction = start + sm.block_start + 2 * latency + moved
     return np.asarray(np.where(split > 1, time + reduction, time))
