@@ -53,7 +53,7 @@ def simulate(
 
     ``launch`` is ``eager`` (a host cost per operator), ``graph`` (one launch) or ``queued`` (no
     host), ``fidelity`` is ``fast`` or ``exact``, ``clock`` is ``sustained`` (what the board's power
-    cap leaves) or ``burst`` (the highest).  ``quantization`` (``w4a8kv8``, or ``none``) and
+    cap leaves) or ``burst`` (before it acts).  ``quantization`` (``w4a8kv8``, or ``none``) and
     ``sparsity`` (``PATTERN=DENSITY``) transform the workload first; a device may declare defaults
     for both, which they replace.  Raises a subclass of AccsimError for what cannot be run.
     """

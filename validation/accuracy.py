@@ -50,8 +50,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--out", type=Path, default=Path("docs/accuracy.md"))
     options = parser.parse_args()
-    found = []
+    found, powered = [], []
     for name in options.hw:
+        best = f"{name}.fit" if name in fitted() else name
+        energies = scores(options.data, best, "power", options.sample, options.seed)
+        if energies:
+            powered += [one for one in energies["rows"] if one["energy"]]
         for operator in options.op:
             before = scores(options.data, name, operator, options.sample, options.seed)
             after = (
@@ -62,7 +66,7 @@ def main() -> None:
             if before:
                 found.append((name, before, after))
                 print(row(*found[-1]), flush=True)
-    atomic_write(options.out, "\n".join(text(found, options)) + "\n")
+    atomic_write(options.out, "\n".join(text(found, powered, options)) + "\n")
 
 
 def fitted() -> set[str]:
@@ -135,7 +139,23 @@ def sizes(document: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def text(found: Sequence[tuple[str, Any, Any]], options: argparse.Namespace) -> Iterable[str]:
+def energies(groups: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Errors of joules where watts were measured."""
+    for one in groups:
+        energy = one["energy"]
+        what = "joules" if energy["of"] == "joules" else "watts, no times"
+        yield (
+            f"| {one['hardware']} | {one['op'].removesuffix('+power')} | {energy['n']} | {what} | "
+            f"{percent(one['mape'])} | {percent(energy['mape'])} | {percent(energy['median'])} | "
+            f"{percent(energy['p90'])} | {percent(energy['bias'], sign=True)} |"
+        )
+
+
+def text(
+    found: Sequence[tuple[str, Any, Any]],
+    powered: Sequence[dict[str, Any]],
+    options: argparse.Namespace,
+) -> Iterable[str]:
     """The page."""
     yield "# Accuracy\n"
     yield (
@@ -158,6 +178,11 @@ def text(found: Sequence[tuple[str, Any, Any]], options: argparse.Namespace) -> 
     yield "|---|---|---|---|---|---|"
     for _, before, after in found:
         yield from sizes(after or before)
+    if powered:
+        yield "\n## Energy of a call above 100 us, at sustained clocks\n"
+        yield "| description | operator | rows | of | time: mean | mean | median | p90 | bias |"
+        yield f"|{'---|' * 9}"
+        yield from energies(powered)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ Fidelity = Annotated[
 Clock = Annotated[
     str,
     typer.Option(
-        help="sustained: what the board's power cap leaves; burst: the highest, before it acts."
+        help="sustained: what the board's power cap leaves; burst: before its limiter acts."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]

@@ -8,6 +8,7 @@ import typer
 
 from simulator.commands._options import (
     AsJson,
+    Clock,
     Device,
     Fidelity,
     Launch,
@@ -33,6 +34,7 @@ def op(
     set_: Overrides = None,
     launch: Launch = "queued",
     fidelity: Fidelity = "fast",
+    clock: Clock = "sustained",
     explain: Annotated[
         bool, typer.Option(help="Show kernels, tasks, programs and time by component.")
     ] = False,
@@ -50,7 +52,13 @@ def op(
     hardware = api.load_hardware(hw, set_ or ())
     with progress(name) as update:
         result = api.simulate_work(
-            [work], hardware, name, launch=launch, fidelity=fidelity, progress=update
+            [work],
+            hardware,
+            name,
+            launch=launch,
+            fidelity=fidelity,
+            clock=clock,
+            progress=update,
         )
     explanation = explain_work(work, api.platform(hardware)) if explain else None
     if as_json:

@@ -77,6 +77,8 @@ class EnergyRates:
     voltage_floor: float = 1.0
     """Share of the highest voltage that the line of voltage over clock would reach at none."""
     power_cap_w: float = math.inf
+    peak_w: float = math.inf
+    """Most that the board may draw for a moment."""
     limiter_s: float = 0.0
     """Time constant with which the board's limiter enforces the cap."""
 

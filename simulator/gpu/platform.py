@@ -119,6 +119,7 @@ class GpuPlatform:
             clocked=CLOCKED,
             voltage_floor=power.voltage_floor,
             power_cap_w=power.cap,
+            peak_w=power.cap * power.excursion,
             limiter_s=power.limiter_time,
         )
 

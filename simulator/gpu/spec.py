@@ -214,6 +214,8 @@ class GpuPower(Block):
     """What the board may draw, and how it sees to that."""
 
     cap: Watts
+    excursion: Annotated[float, Field(strict=True, ge=1, le=10, allow_inf_nan=False)]
+    """What it may draw for a moment, before the limiter acts, as a multiple of ``cap``."""
     voltage_floor: Fraction
     """Share of the highest voltage that the straight line of voltage over clock would reach at
     none."""

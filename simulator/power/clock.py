@@ -7,8 +7,9 @@ clocked parts bound.  Power at a clock share ``c`` is
     P(c) = static + awake * v(c)**2 + (clocked * v(c)**2 + rest) / t(c)
     v(c) = floor + (1 - floor) * c,   t(c) = t * (1 - s + s / c)
 
-The largest ``c`` with P(c) <= cap is the *sustained* clock; at the *burst* clock, c = 1, work runs
-before the limiter has acted.  Left out: temperature, steps of the clock.
+The largest ``c`` with P(c) <= cap is the *sustained* clock.  Work runs at the *burst* clock before
+the limiter has acted: the largest that the peak leaves which a board may draw for a moment.  Left
+out: temperature, steps of the clock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import math
 from dataclasses import dataclass
 
 CLOCKS = ("sustained", "burst")
-"""Modes: the clock that the cap leaves, and the highest one, whatever it draws."""
+"""Modes: the clock that the cap leaves, and the one that the momentary peak leaves."""
 LEAST_CLOCK = 0.3
 """Share of the highest clock below which no board goes."""
 SHARPNESS = 4

@@ -53,9 +53,13 @@ def draw(
     )
 
 
-def limit(platform: Platform, device: Device, work: Work, run: KernelRun, first: bool) -> None:
-    """Stretch a kernel to the clock that the power cap leaves."""
-    cap_w = platform.energy_rates(work).power_cap_w
+def limit(
+    platform: Platform, device: Device, clock: str, work: Work, run: KernelRun, first: bool
+) -> None:
+    """Stretch a kernel to the clock that the power cap leaves, or at ``burst`` clocks to the one
+    that the board's peak leaves."""
+    rates = platform.energy_rates(work)
+    cap_w = rates.peak_w if clock == "burst" else rates.power_cap_w
     if math.isinf(cap_w) or not run.duration_fs:
         return
     drawn = draw(platform, device.names.owners, work, run, first)

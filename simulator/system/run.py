@@ -93,7 +93,7 @@ class _Run:
             plan.address,
             self.concurrent,
             self.gap_fs,
-            partial(limit, platform, device) if clock == "sustained" else None,
+            partial(limit, platform, device, clock),
         )
         self.device = device
         self.done = [self.env.event() for _ in plan.items]

@@ -50,9 +50,9 @@ class Server:
     address: Any
     concurrent: bool
     gap_fs: int
-    limit: Callable[[Work, KernelRun, bool], None] | None
-    """Stretches a kernel that draws more than the board's cap; the last argument tells the first
-    kernel of a work. None at burst clocks."""
+    limit: Callable[[Work, KernelRun, bool], None]
+    """Stretches a kernel that draws more than the board may; the last argument tells the first
+    kernel of a work."""
     memory: dict[Hashable, list[KernelRun]] = field(default_factory=dict)
     stale: bool = False
     """The machine's cache lacks what was not played, but reused or extrapolated, would have left
@@ -79,8 +79,7 @@ class Server:
             at = int(env.now)
             for kernel in self.kernels_of(job.work, self.address):
                 job.runs.append(self.runner.run(kernel, at))
-                if self.limit is not None:
-                    self.limit(job.work, job.runs[-1], len(job.runs) == 1)
+                self.limit(job.work, job.runs[-1], len(job.runs) == 1)
                 at = self.device.now + self.gap_fs
             self.stale = any(run.simulated_share < 1 for run in job.runs)
             _hold_to_bound(job)

@@ -76,6 +76,9 @@ GRAPH = Method("graph", weight_copies=1, warm_calls=3, timed_calls=6)
 TORCH = replace(GRAPH, calls=6, weight_copies=6, warm_calls=5, timed_s=1.8e-3)
 """Our own (``live/pytorch.py``), the same for every kind of row."""
 
+_SERVED = "cudagraph_events+nvml_100ms_avg"
+"""Serving stacks, whose products of fp8 operands quantize A on the way."""
+
 METHODS: Mapping[str, Method] = {
     # One call a graph for attention and experts; matrix products see _GRAPH_CALLS.
     "graph": GRAPH,
@@ -95,7 +98,7 @@ METHODS: Mapping[str, Method] = {
         "stream", weight_copies=1, framework=False, warm_calls=1, timed_calls=10
     ),
     # Watts are means of samples 100 ms apart, times those of the same loop.
-    "cudagraph_events+nvml_100ms_avg": replace(GRAPH, timed_s=1.0, trusted_from_s=100e-6),
+    _SERVED: replace(GRAPH, timed_s=1.0, trusted_from_s=100e-6),
 }
 
 _GRAPH_CALLS: Mapping[str, tuple[int, int]] = {"gemm": (6, 6), "memory_bound": (5, 1)}
@@ -117,5 +120,5 @@ def method_of(row: Row) -> Method | None:
         weight_copies=copies,
         warm_calls=method.warm_calls * calls,
         timed_calls=method.timed_calls * calls,
-        quantizes=method.quantizes or (row.watts is not None and row.dtype == "fp8"),
+        quantizes=method.quantizes or (row.timing_method == _SERVED and row.dtype == "fp8"),
     )

@@ -88,6 +88,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("energy.dram_path", 0.5, 20, "pJ/bit", 1e-12, width=0.3),
     Parameter("energy.static", 20, 500, "W", width=0.3),
     Parameter("power.voltage_floor", 0.02, 0.9, width=0.3),
+    Parameter("power.excursion", 1, 3, width=0.2),
     Parameter("power.limiter_time", 1, 500, "ms", 1e-3, width=0.7),
 )
 """What can be fitted."""

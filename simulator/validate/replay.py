@@ -67,10 +67,10 @@ class Use:
 def play(platform: Platform, works: Works, method: Method) -> Call:
     """Simulate one call as ``method`` times it. Raises CapacityError if it does not fit the
     device, BoundError if the result beats a physical limit."""
-    return settle(platform, works, method, at_burst(platform, works, method))
+    return settle(platform, works, method, at_highest_clock(platform, works, method))
 
 
-def at_burst(platform: Platform, works: Works, method: Method) -> Played:
+def at_highest_clock(platform: Platform, works: Works, method: Method) -> Played:
     """One call at the highest clock; raises as :func:`play` does."""
     places, top = _places(works)
     if top > platform.capacity_bytes:
@@ -119,10 +119,10 @@ def settle(platform: Platform, works: Works, method: Method, played: Played) -> 
         for of, run, first in zip(played.works, runs, firsts, strict=True)
     ]
     rates = platform.energy_rates(works[0])
-    burst = _together(draws, played.seconds)
-    clock = sustained_clock(burst, rates.power_cap_w)
-    share = method.settled(burst.seconds, rates.limiter_s)
-    ends = [(burst.seconds_at(one), burst.watts_at(one)) for one in (1.0, clock)]
+    whole = _together(draws, played.seconds)
+    burst, clock = (sustained_clock(whole, cap) for cap in (rates.peak_w, rates.power_cap_w))
+    share = method.settled(whole.seconds_at(burst), rates.limiter_s)
+    ends = [(whole.seconds_at(one), whole.watts_at(one)) for one in (burst, clock)]
     weights = (1 - share, share)
     seconds = sum(weight * time for weight, (time, _) in zip(weights, ends, strict=True))
     joules = sum(weight * time * w for weight, (time, w) in zip(weights, ends, strict=True))

@@ -20,7 +20,7 @@ from simulator.gpu.spec import GpuSpec
 from simulator.system.specs import load_hardware
 from simulator.validate.methods import Method, method_of
 from simulator.validate.parameters import Parameter, assignments
-from simulator.validate.replay import Played, at_burst, settle
+from simulator.validate.replay import Played, at_highest_clock, settle
 from simulator.validate.rows import Row
 from simulator.validate.works import works_of
 
@@ -40,7 +40,7 @@ def played(hardware: str, overrides: Sequence[str], rows: Sequence[Row]) -> list
     for row in rows:
         method = cast(Method, method_of(row))
         try:
-            found.append(at_burst(device, works_of(row, method), method))
+            found.append(at_highest_clock(device, works_of(row, method), method))
         except CapacityError:
             found.append(None)
     return found

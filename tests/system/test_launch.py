@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from simulator.api import load_hardware, simulate
+from simulator.errors import OptionError
 
 
 def test_small_kernels_are_dispatch_bound_in_eager_mode(lab: SimpleNamespace) -> None:
@@ -83,3 +84,17 @@ def test_a_product_beyond_the_cap_runs_at_a_lower_clock(lab: SimpleNamespace) ->
     (kernel,) = tight.kernels
     joules = sum(kernel.energy_j.values())
     assert joules / (kernel.duration_fs * 1e-15) < 250 * 1.02
+
+
+def test_burst_clocks_are_those_that_the_momentary_peak_leaves(lab: SimpleNamespace) -> None:
+    trace = lab.trace([lab.product(2048)])
+
+    def latency(clock: str, *overrides: str) -> int:
+        device = load_hardware(lab.A100, ["power.cap=250 W", *overrides])
+        return simulate(trace, device, clock=clock).record.latency_fs
+
+    sustained = latency("sustained")
+    assert latency("burst", "power.excursion=1.0") == sustained
+    assert latency("burst", "power.excursion=10.0") < latency("burst") < sustained
+    with pytest.raises(OptionError, match="unknown clock 'turbo'"):
+        latency("turbo")

@@ -7,8 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_is_written(measured, tmp_path):
+def test_the_page_is_written(measured, tmp_path, powered):
     shapes = [{"n": n, "k": 64, "time_us": 5} for n in (32, 48, 64, 80, 96, 112, 128)]
+    watts = [{**powered["gemm"], "n": n} for n in (1024, 1536, 2048, 2560)]
+    measured("power.csv", *watts)
     page = tmp_path / "accuracy.md"
     command = [sys.executable, ROOT / "validation" / "accuracy.py", "--data"]
     command += [measured("gemm.csv", *shapes), "--hw", "a100-sxm-80gb", "--op", "gemm", "moe"]
@@ -18,6 +20,9 @@ def test_the_page_is_written(measured, tmp_path):
     # A fitted description is shipped, so both columns are filled.
     assert row.count("%") >= 6
     assert "| moe |" not in text
+    energy = next(line for line in text.splitlines() if "| joules |" in line)
+    assert energy.startswith("| a100-sxm-80gb.fit | gemm |")
+    assert energy.count("%") == 5
 
 
 def test_a_wrong_name_is_one_line(measured, tmp_path):

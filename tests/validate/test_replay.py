@@ -10,7 +10,7 @@ from simulator.system.plan import plan_work
 from simulator.system.run import execute
 from simulator.system.specs import load_hardware
 from simulator.validate.methods import METHODS, method_of
-from simulator.validate.replay import at_burst, play, settle
+from simulator.validate.replay import at_highest_clock, play, settle
 from simulator.validate.works import works_of
 
 KERNELS = METHODS["cupti"]
@@ -110,6 +110,6 @@ def test_energies_change_nothing_of_what_happens_at_the_highest_clock(one_row):
     row = one_row("gemm.csv", m=2048, n=2048, k=2048)
     long = replace(WARM, warm_calls=10**6)
     works = works_of(row, long)
-    before = at_burst(A100, works, long)
+    before = at_highest_clock(A100, works, long)
     dear = platform("energy.matrix.bfloat16=2 pJ/flop", "power.cap=250 W")
     assert settle(dear, works, long, before) == played(row, long, dear)
