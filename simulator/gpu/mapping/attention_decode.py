@@ -1,0 +1,162 @@
+"""Decode attention: few queries on a long context, as serving stacks run it.
+
+One block has an SM to itself and walks the keys and values of one key-value head for all queries
+of its group (which load them once).  The context is split over blocks where there are fewer heads
+than SMs, and a second kernel joins the parts.  A step takes ``decode_cycles`` beside its pipes:
+pages to look up, sums across lanes, exponentials, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from simulator.engine.platform import Addresses
+from simulator.engine.program import (
+    Access,
+    Compute,
+    Coordinate,
+    Delay,
+    Kernel,
+    Loop,
+    Pattern,
+    Program,
+    Release,
+    Wait,
+)
+from simulator.gpu.machine import clocks_fs
+from simulator.gpu.mapping.attention_operands import (
+    consecutive,
+    end,
+    even_steps,
+    head_stride,
+    softmax_units,
+)
+from simulator.gpu.mapping.rates import attention_ramp, matrix_units
+from simulator.gpu.mapping.streams import elementwise, start
+from simulator.gpu.spec import GpuSpec
+from simulator.trace.work import Attention, Elementwise, Operand
+
+KEY_TILE = 64
+FRAGMENT_ROWS = 16
+"""The matrix pipe works on whole fragments."""
+MIN_SPLIT_KEYS = 128
+STAGES = 2
+
+
+def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
+    q, k, v = work.reads[:3]
+    heads = work.batch * work.kv_heads
+    rows = work.q_len * (work.heads // work.kv_heads)
+    k_row = work.head_dim * k.bits // 8
+    v_row = work.value_dim * v.bits // 8
+    tiles, keys = even_steps(work.kv_len, KEY_TILE)
+    # A block for every SM, none shorter than a few tiles.
+    split = max(1, min(spec.chip.sms // heads, work.kv_len // MIN_SPLIT_KEYS))
+    cuts = np.array([tiles * i // split for i in range(split + 1)], dtype=np.int64)
+    q_share = -(-q.bytes // heads)
+    head, part = np.divmod(np.arange(heads * split, dtype=np.int64), split)
+    tasks = np.column_stack(
+        [
+            np.zeros_like(head),
+            address(q) + head * q_share,
+            address(k) + head * head_stride(k, heads) + cuts[part] * keys * k_row,
+            address(v) + head * head_stride(v, heads) + cuts[part] * keys * v_row,
+            cuts[part + 1] - cuts[part],
+            head * split + part,
+        ]
+    )
+    fragments = -(-rows // FRAGMENT_ROWS) * FRAGMENT_ROWS
+    pipe, products = matrix_units(
+        spec, work, 2 * fragments * KEY_TILE * (work.head_dim + work.value_dim)
+    )
+    special, vector = softmax_units(spec, rows * KEY_TILE)
+    element = 4 if split > 1 else max(1, work.writes[0].bits // 8)
+    out_bytes = rows * work.value_dim * element
+    store = Pattern(
+        "write",
+        "store",
+        chunk=out_bytes,
+        base=spec.capacity_bytes if split > 1 else address(work.writes[0]),
+        coordinates=(0, 0, 0, 0, out_bytes),
+    )
+    load_k = consecutive(keys * k_row, 1, limit=end(k, address))
+    load_v = consecutive(keys * v_row, 2, limit=end(v, address))
+    extras = [
+        Access(_with_steps(operand, address, heads * split, tiles // split), "full")
+        for operand in work.reads[3:]
+        if operand.bytes
+    ]
+    threads = (
+        (
+            start(spec),
+            Access(consecutive(q_share, 0, limit=end(q, address))),
+            Loop(
+                Coordinate(3),
+                (
+                    Wait("empty"),
+                    Access(load_k, "full"),
+                    Access(load_v, "full"),
+                    *extras,
+                ),
+                alike=True,
+            ),
+        ),
+        (
+            start(spec),
+            Loop(
+                Coordinate(3),
+                (
+                    Wait("full", 2 + len(extras)),
+                    Compute(pipe, products),
+                    Compute("special", special),
+                    Compute("vector", vector),
+                    Delay(clocks_fs(spec, spec.chip.sm.decode_cycles)),
+                    Release("empty"),
+                ),
+                alike=True,
+            ),
+            Access(store),
+        ),
+    )
+    # Sums and scores of a fragment fit beside the other registers of 128 threads.
+    sums = (fragments - FRAGMENT_ROWS) * (work.value_dim + KEY_TILE)
+    shared = fragments * work.head_dim * q.bits // 8 + STAGES * KEY_TILE * (k_row + v_row)
+    # The kernels of serving stacks have an SM to themselves, for a deep ring of pages.
+    alone = spec.chip.sm.shared_memory // 2 + 1
+    needs = {
+        "threads": 128,
+        "registers": min(128 * 128 + sums, spec.chip.sm.registers),
+        "shared": min(max(shared, alone), spec.chip.sm.shared_memory),
+        "blocks": 1,
+    }
+    program = Program(threads, {"empty": STAGES, "full": 0})
+    name, ramp = f"decode attention split {split}", attention_ramp(spec)
+    kernel = Kernel(name, "sm", (program,), tasks, needs, ramp=ramp)
+    if split == 1:
+        return (kernel,)
+    count = heads * rows * work.value_dim
+    partial = Operand(-1, 0, count * 4 * split, 32, "float32", "activation")
+    combine = Elementwise((partial,), work.writes[:1], elements=count, vector_per_element=2 * split)
+
+    def place(operand: Operand) -> int:
+        return spec.capacity_bytes if operand is partial else address(operand)
+
+    return kernel, replace(elementwise(spec, combine, place)[0], ramp=ramp)
+
+
+def _with_steps(operand: Operand, address: Addresses, blocks: int, steps: int) -> Pattern:
+    """A decode block's share of an operand (a mask), spread over its steps."""
+    share = -(-operand.bytes // blocks)
+    chunk = -(-share // steps)
+    return Pattern(
+        "read",
+        "load",
+        chunk=chunk,
+        base=address(operand),
+        coordinates=(0, 0, 0, 0, share),
+        loops=(chunk,),
+        limit=end(operand, address),
+    )
