@@ -54,7 +54,8 @@ class Sm(Block):
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
     decode_cycles: Count
-    """The same of one step of a decode kernel, with a page of the cache to look up."""
+    """Latency of a block of a decode kernel with heads of 128 elements, whatever its context:
+    lengths and pages to look up one after the other, sums of warps that meet."""
     accumulators: Count
     """Sums of a product that one thread can hold: 128 with ``mma.sync``, which needs registers for
     operands too, 192 with ``wgmma``, whose loading warps give theirs away."""
@@ -84,9 +85,9 @@ class Sm(Block):
     mma_sync: Fraction = 1.0
     """Share of ``matrix`` that ``mma.sync`` reaches, where newer instructions reach more: its
     operands pass through registers."""
-    softmax_overlap: Fraction = 0.0
-    """Share of a step's softmax that passes beside products of other warpgroups, in kernels
-    of ``wgmma`` and ``tcgen05``."""
+    softmax_exposed: Fraction = 1.0
+    """Share of a step's softmax that no product of another warpgroup hides, in kernels of
+    ``wgmma`` and ``tcgen05``."""
 
     @model_validator(mode="after")
     def _holds_a_block(self) -> Self:

@@ -94,7 +94,8 @@ def _gemm(row: Row, new: _Storages, method: Method) -> Works:
 
 def _attention(row: Row, new: _Storages, method: Method) -> Works:
     """Rotate queries and keys, write the new keys and values into the cache, attend: what the
-    serving stacks time as one call, in two kernels."""
+    serving stacks time as one call, in two kernels.  A context call first turns the lengths of
+    its prompts into offsets."""
     names = ("batch", "heads", "kv_heads", "head_dim", "q_len", "kv_len")
     batch, heads, kv_heads, head_dim, q_len, kv_len = (row.sizes[name] for name in names)
     if heads % kv_heads:
@@ -126,7 +127,11 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
         value_dim=head_dim,
         causal=bool(row.sizes["causal"]),
     )
-    return (prepare, attend)
+    if row.op == "attention_decode":
+        return (prepare, attend)
+    lengths = new(batch, dtype="int32")
+    plan = Elementwise((lengths,), (new(batch + 1, dtype="int32"),), elements=batch + 1)
+    return (plan, prepare, attend)
 
 
 # --------------------------------------------------------------------------------- experts

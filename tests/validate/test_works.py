@@ -42,7 +42,8 @@ def test_fp8_products_quantize_on_the_way_and_write_bf16(one_row):
 @pytest.mark.parametrize("name", ["attention_prefill.csv", "attention_decode.csv"])
 def test_attention_appends_to_the_cache_it_reads(one_row, name):
     row = one_row(name)
-    prepare, attend = works(row)
+    *plan, prepare, attend = works(row)
+    assert len(plan) == (name == "attention_prefill.csv")
     assert isinstance(prepare, Elementwise)
     assert isinstance(attend, Attention)
     assert prepare.writes[0] == attend.reads[0]

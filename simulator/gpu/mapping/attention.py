@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Kernel
 from simulator.gpu.mapping.attention_backward import backward
-from simulator.gpu.mapping.attention_decode import decode
+from simulator.gpu.mapping.attention_decode import MIN_SPLIT_KEYS, decode
 from simulator.gpu.mapping.attention_forward import forward
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention
@@ -33,20 +33,16 @@ def attention(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Ke
 
 
 def _packs(spec: GpuSpec, work: Attention) -> bool:
-    """Whether the queries of all heads of a group go into one tile and the context is split.
+    """Whether the queries of a group go into one block and the context may be split.
 
-    FlashAttention-3 packs whenever they fit, FlashAttention-2 single queries
-    (``seqlenq_ngroups_swapped``); both split what would leave SMs without a block.  On Blackwell
-    a causal call is a context kernel, which does not pack.
+    One query per head is a decode call; a causal one of a single query is a prompt of one token,
+    for which FlashAttention-2 alone takes its decode kernel.  Few queries on a long context are
+    split as well, for else SMs would go without a block.
     """
     if work.q_len * (work.heads // work.kv_heads) > DECODE_QUERIES:
         return False
-    if work.batch * work.heads < spec.chip.sms:
-        return True
-    match spec.chip.sm.attention_instruction:
-        case "wgmma":
-            return True
-        case "mma.sync":
-            return work.q_len == 1
-        case "tcgen05":
-            return work.q_len == 1 and not work.causal
+    single = work.q_len == 1
+    if spec.chip.sm.attention_instruction != "mma.sync":
+        single = single and not work.causal
+    few = work.batch * work.kv_heads < spec.chip.sms
+    return single or (few and work.kv_len >= 2 * MIN_SPLIT_KEYS)

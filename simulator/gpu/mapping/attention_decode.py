@@ -1,15 +1,16 @@
 """Decode attention: few queries on a long context, as serving stacks run it.
 
-One block has an SM to itself and walks the keys and values of one key-value head for all queries
-of its group (which load them once).  The context is split over blocks where there are fewer heads
-than SMs, and a second kernel joins the parts.  A step takes ``decode_cycles`` beside its pipes:
-pages to look up, sums across lanes, exponentials, one after the other.
+A block walks the keys and values of one key-value head for all queries of its group (which load
+them once).  The context is split over blocks where there are fewer heads than SMs, and a second
+kernel joins the parts.  Queries are padded to a tile of 64 rows in kernels for groups, as those of
+FlashAttention-2 and -3 are; their blocks have an SM to themselves.  Kernels for one query a head,
+and those of ``tcgen05``, which multiply the other way round, pad to fragments of 16 and share it by
+two.  Whatever its context, a block spends ``decode_cycles`` before its first load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -39,20 +40,30 @@ from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention, Elementwise, Operand
 
-KEY_TILE = 64
+TILE_ELEMENTS = 128 * 128
+"""Of the keys of a step in a kernel with an SM to itself; half as many where two blocks share it."""
+MOST_KEYS = 128
 FRAGMENT_ROWS = 16
-"""The matrix pipe works on whole fragments."""
-MIN_SPLIT_KEYS = 128
+GROUP_ROWS = 64
+MIN_SPLIT_KEYS = 256
 STAGES = 2
+USUAL_DIM = 128
+"""Head dimension at which a block's latency is ``decode_cycles``."""
 
 
 def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
     q, k, v = work.reads[:3]
+    sm = spec.chip.sm
     heads = work.batch * work.kv_heads
-    rows = work.q_len * (work.heads // work.kv_heads)
+    group = work.heads // work.kv_heads
+    rows = work.q_len * group
+    dim = max(work.head_dim, work.value_dim)
+    padded = group > 1 and sm.attention_instruction != "tcgen05"
+    key_tile = max(16, min(MOST_KEYS, TILE_ELEMENTS // (1 if padded else 2) // dim))
+    unit = GROUP_ROWS if padded else FRAGMENT_ROWS
     k_row = work.head_dim * k.bits // 8
     v_row = work.value_dim * v.bits // 8
-    tiles, keys = even_steps(work.kv_len, KEY_TILE)
+    tiles, keys = even_steps(work.kv_len, key_tile)
     # A block for every SM, none shorter than a few tiles.
     split = max(1, min(spec.chip.sms // heads, work.kv_len // MIN_SPLIT_KEYS))
     cuts = np.array([tiles * i // split for i in range(split + 1)], dtype=np.int64)
@@ -68,11 +79,11 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
             head * split + part,
         ]
     )
-    fragments = -(-rows // FRAGMENT_ROWS) * FRAGMENT_ROWS
+    fragments = -(-rows // unit) * unit
     pipe, products = matrix_units(
-        spec, work, 2 * fragments * KEY_TILE * (work.head_dim + work.value_dim)
+        spec, work, 2 * fragments * key_tile * (work.head_dim + work.value_dim)
     )
-    special, vector = softmax_units(spec, rows * KEY_TILE)
+    special, vector = softmax_units(spec, fragments * key_tile, fragments * work.value_dim)
     element = 4 if split > 1 else max(1, work.writes[0].bits // 8)
     out_bytes = rows * work.value_dim * element
     store = Pattern(
@@ -89,9 +100,13 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
         for operand in work.reads[3:]
         if operand.bytes
     ]
+    # Lengths, pages and barriers; partial sums of warps that meet in shared memory.
+    cycles = sm.decode_cycles * (1 + work.value_dim / USUAL_DIM) / 2
+    latency = Delay(clocks_fs(spec, cycles))
     threads = (
         (
             start(spec),
+            latency,
             Access(consecutive(q_share, 0, limit=end(q, address))),
             Loop(
                 Coordinate(3),
@@ -113,7 +128,6 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
                     Compute(pipe, products),
                     Compute("special", special),
                     Compute("vector", vector),
-                    Delay(clocks_fs(spec, spec.chip.sm.decode_cycles)),
                     Release("empty"),
                 ),
                 alike=True,
@@ -122,14 +136,14 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
         ),
     )
     # Sums and scores of a fragment fit beside the other registers of 128 threads.
-    sums = (fragments - FRAGMENT_ROWS) * (work.value_dim + KEY_TILE)
-    shared = fragments * work.head_dim * q.bits // 8 + STAGES * KEY_TILE * (k_row + v_row)
-    # The kernels of serving stacks have an SM to themselves, for a deep ring of pages.
-    alone = spec.chip.sm.shared_memory // 2 + 1
+    sums = (fragments - FRAGMENT_ROWS) * (work.value_dim + key_tile)
+    shared = fragments * work.head_dim * q.bits // 8 + STAGES * key_tile * (k_row + v_row)
+    # What is left of the shared memory is a deeper ring of pages.
+    least = sm.shared_memory // (2 if padded else 3) + 1
     needs = {
         "threads": 128,
-        "registers": min(128 * 128 + sums, spec.chip.sm.registers),
-        "shared": min(max(shared, alone), spec.chip.sm.shared_memory),
+        "registers": min(128 * 128 + sums, sm.registers),
+        "shared": min(max(shared, least), sm.shared_memory),
         "blocks": 1,
     }
     program = Program(threads, {"empty": STAGES, "full": 0})
@@ -144,7 +158,7 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
     def place(operand: Operand) -> int:
         return spec.capacity_bytes if operand is partial else address(operand)
 
-    return kernel, replace(elementwise(spec, combine, place)[0], ramp=ramp)
+    return kernel, *elementwise(spec, combine, place)
 
 
 def _with_steps(operand: Operand, address: Addresses, blocks: int, steps: int) -> Pattern:

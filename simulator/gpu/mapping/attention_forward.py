@@ -3,16 +3,17 @@
 ``mma.sync`` (FlashAttention-2; Dao 2023): scores, softmax and weighted sum of a step follow each
 other, ``softmax_cycles`` in between; what one block leaves idle the other block of its SM uses.
 Keys and values have one buffer each.  ``wgmma`` (FlashAttention-3; Shah et al. 2024) and
-``tcgen05`` (FlashAttention-4): one block has the SM, warpgroups take turns, so a share
-``softmax_overlap`` of each softmax passes beside products, and its latency shows once a block;
-keys and values have two stages.  Tiles are those of the libraries.  A mask is walked with the keys.
+``tcgen05`` (FlashAttention-4): one block has the SM, warpgroups take turns, so only a
+share ``softmax_exposed`` of each softmax passes without products beside it, and its latency shows
+once a block; keys and values have two stages.  Tiles are those of the libraries.  A mask is walked
+with the keys.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,9 +61,11 @@ class Tiling:
     threads: int
     alone: bool
     """Whether a block takes all registers of its SM."""
+    packed: bool = False
+    """Whether a tile holds the queries of all heads of a group."""
 
 
-HOPPER_KEYS: tuple[tuple[int, int, int, int], ...] = (
+HOPPER_TILES: tuple[tuple[int, int, int, int], ...] = (
     (64, 192, 192, 128),
     (96, 192, 144, 128),
     (128, 128, 176, 128),
@@ -74,24 +77,36 @@ WARPGROUP = 128
 """Threads; with ``wgmma`` one warpgroup has 64 rows of queries and one more loads."""
 
 
+PACKING_PAYS = 0.9
+"""FlashAttention-3 packs the heads of a group where tiles of single heads would be fuller by less
+than this ratio (``heuristics.h``)."""
+
+
 def tiling(spec: GpuSpec, work: Attention) -> Tiling:
-    """The library's tiles for these heads; halved until they fit the shared memory."""
+    """The library's tiles for these heads, halved until they fit the shared memory."""
     dim = max(work.head_dim, work.value_dim)
     match spec.chip.sm.attention_instruction:
         case "mma.sync":
             keys = 128 if dim <= 64 else 64
             chosen = Tiling(128, keys, 1, 128 if dim <= 128 else 256, alone=False)
         case "wgmma":
-            queries, keys = next(
-                ((q, causal if work.causal else full) for most, q, full, causal in HOPPER_KEYS
-                 if dim <= most),
-                (64, 64),
-            )  # fmt: skip
-            chosen = Tiling(queries, keys, 2, (queries // 64 + 1) * WARPGROUP, alone=True)
+            queries, full, causal = next(
+                (sides for most, *sides in HOPPER_TILES if dim <= most), (64, 64, 64)
+            )
+            keys = causal if work.causal else full
+            packed = _fill(work, queries, 1) < PACKING_PAYS * _fill(work, queries, None)
+            threads = (queries // 64 + 1) * WARPGROUP
+            chosen = Tiling(queries, keys, 2, threads, alone=True, packed=packed)
         case "tcgen05":
             # Two tiles of 128 rows take turns where tensor memory holds both sums.
             chosen = Tiling(256 if dim <= 128 else 128, 128, 2, 4 * WARPGROUP, alone=True)
     return _fitting(spec, work, chosen)
+
+
+def _fill(work: Attention, queries: int, group: int | None) -> float:
+    """Share of the rows of all tiles that hold a query, with the heads of a group in one."""
+    rows = work.q_len * (group or work.heads // work.kv_heads)
+    return rows / (math.ceil(rows / queries) * queries)
 
 
 def _fitting(spec: GpuSpec, work: Attention, wanted: Tiling) -> Tiling:
@@ -100,7 +115,11 @@ def _fitting(spec: GpuSpec, work: Attention, wanted: Tiling) -> Tiling:
         if max(queries, keys) <= 16:
             break
         queries, keys = (queries // 2, keys) if queries >= keys else (queries, keys // 2)
-    return Tiling(queries, keys, wanted.stages, wanted.threads, wanted.alone)
+    # Libraries have a smaller tile for what would leave half of the SMs without a block.
+    blocks = work.batch * work.heads * math.ceil(work.q_len / queries)
+    if 2 * blocks <= spec.chip.sms and queries > 64:
+        queries = max(64, queries // 2)
+    return replace(wanted, queries=queries, keys=keys)
 
 
 def shared_bytes(work: Attention, queries: int, keys: int, stages: int) -> int:
@@ -137,19 +156,22 @@ def forward(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
 def _tasks(work: Attention, address: Addresses, tile: Tiling, mask: Operand | None) -> np.ndarray:
     """(block, 7): program, first byte of mask, keys and values, steps, rows, first row."""
     _, k, v = work.reads[:3]
-    tiles = math.ceil(work.q_len / tile.queries)
-    kv_count = work.batch * work.kv_heads
-    head, row = np.divmod(np.arange(work.batch * work.heads * tiles, dtype=np.int64), tiles)
+    group = work.heads // work.kv_heads if tile.packed else 1
+    heads, rows = work.heads // group, work.q_len * group
+    tiles = math.ceil(rows / tile.queries)
+    head, row = np.divmod(np.arange(work.batch * heads * tiles, dtype=np.int64), tiles)
     most, _ = even_steps(work.kv_len, tile.keys)
     if work.causal:
         # Longest rows first, so that the tail of the launch is made of short ones.
         row = tiles - 1 - row
-        last_key = work.kv_len - work.q_len + np.minimum((row + 1) * tile.queries, work.q_len)
+        queries = -(-np.minimum((row + 1) * tile.queries, rows) // group)
+        last_key = work.kv_len - work.q_len + queries
         steps = np.clip(-(-last_key // tile.keys), 1, most)
     else:
         steps = np.full_like(row, most)
-    kv_head = head // (work.heads // work.kv_heads)
-    first = head * work.q_len + row * tile.queries
+    kv_head = head // (heads // work.kv_heads)
+    kv_count = work.batch * work.kv_heads
+    first = head * rows + row * tile.queries
     mask_row = mask_row_bytes(mask, work) if mask else 0
     mask_rows = mask.bytes // mask_row if mask else 1
     return np.column_stack(
@@ -159,7 +181,7 @@ def _tasks(work: Attention, address: Addresses, tile: Tiling, mask: Operand | No
             address(k) + kv_head * head_stride(k, kv_count),
             address(v) + kv_head * head_stride(v, kv_count),
             steps,
-            np.minimum(work.q_len - row * tile.queries, tile.queries),
+            np.minimum(rows - row * tile.queries, tile.queries),
             first,
         ]
     )
@@ -205,8 +227,8 @@ def _computes(
     pipe, products_qk = matrix_units(spec, work, 2 * scores * work.head_dim, share)
     _, products_pv = matrix_units(spec, work, 2 * scores * work.value_dim, share)
     rescaled = tile.queries * work.value_dim
-    overlap = sm.softmax_overlap if tile.alone else 0.0
-    special, vector = softmax_units(spec, scores, rescaled, 1 - overlap)
+    exposed = sm.softmax_exposed if tile.alone else 1.0
+    special, vector = softmax_units(spec, scores, rescaled, exposed)
     latency = Delay(clocks_fs(spec, sm.softmax_cycles))
     turns = (Wait("beside"), Release("softmax")) if tile.alone else ()
     body: Steps = (
@@ -230,7 +252,7 @@ def _computes(
     )
     if not tile.alone:
         return (main,)
-    special, vector = softmax_units(spec, scores, rescaled, overlap)
+    special, vector = softmax_units(spec, scores, rescaled, 1 - exposed)
     beside: Steps = (
         Loop(
             Coordinate(3),
