@@ -204,7 +204,7 @@ def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
 ONLY_OF: dict[str, tuple[str, ...]] = {
     "launch.product_ramp": ("gemm", "bmm", "moe"),
     "launch.attention_ramp": ("attention",),
-    "chip.sm.softmax_cycles": ("attention_prefill",),
+    "chip.sm.softmax_cycles": ("attention",),
     "chip.sm.softmax_exposed": ("attention_prefill",),
     "chip.sm.decode_cycles": ("attention_decode",),
 }

@@ -5,7 +5,8 @@ them once).  The context is split over blocks where there are fewer heads than S
 kernel joins the parts.  Queries are padded to a tile of 64 rows in kernels for groups, as those of
 FlashAttention-2 and -3 are; their blocks have an SM to themselves.  Kernels for one query a head,
 and those of ``tcgen05``, which multiply the other way round, pad to fragments of 16 and share it by
-two.  Whatever its context, a block spends ``decode_cycles`` before its first load.
+two.  Whatever its context, a block spends ``decode_cycles`` before its first load; kernels of
+``mma.sync`` spend ``softmax_cycles`` in each step, as in ``attention_forward.py``.
 """
 
 from __future__ import annotations
@@ -41,12 +42,13 @@ from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention, Elementwise, Operand
 
 TILE_ELEMENTS = 128 * 128
-"""Of the keys of a step in a kernel with an SM to itself; half as many where two blocks share it."""
+"""Of a step's keys in a kernel with an SM to itself; half as many where two blocks share it."""
 MOST_KEYS = 128
 FRAGMENT_ROWS = 16
 GROUP_ROWS = 64
 MIN_SPLIT_KEYS = 256
-STAGES = 2
+FEW_STAGES, MOST_STAGES = 2, 8
+"""Steps of keys and values in flight, as far as shared memory reaches."""
 USUAL_DIM = 128
 """Head dimension at which a block's latency is ``decode_cycles``."""
 
@@ -100,9 +102,18 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
         for operand in work.reads[3:]
         if operand.bytes
     ]
+    step, queries = key_tile * (k_row + v_row), fragments * work.head_dim * q.bits // 8
+    least = sm.shared_memory // (2 if padded else 3) + 1
+    room = sm.shared_memory // (1 if padded else 2) - queries
+    stages = min(max(room // step, FEW_STAGES), MOST_STAGES)
     # Lengths, pages and barriers; partial sums of warps that meet in shared memory.
     cycles = sm.decode_cycles * (1 + work.value_dim / USUAL_DIM) / 2
     latency = Delay(clocks_fs(spec, cycles))
+    chain = (
+        (Delay(clocks_fs(spec, sm.softmax_cycles)),)
+        if sm.attention_instruction == "mma.sync"
+        else ()
+    )
     threads = (
         (
             start(spec),
@@ -128,6 +139,7 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
                     Compute(pipe, products),
                     Compute("special", special),
                     Compute("vector", vector),
+                    *chain,
                     Release("empty"),
                 ),
                 alike=True,
@@ -137,16 +149,13 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
     )
     # Sums and scores of a fragment fit beside the other registers of 128 threads.
     sums = (fragments - FRAGMENT_ROWS) * (work.value_dim + key_tile)
-    shared = fragments * work.head_dim * q.bits // 8 + STAGES * key_tile * (k_row + v_row)
-    # What is left of the shared memory is a deeper ring of pages.
-    least = sm.shared_memory // (2 if padded else 3) + 1
     needs = {
         "threads": 128,
         "registers": min(128 * 128 + sums, sm.registers),
-        "shared": min(max(shared, least), sm.shared_memory),
+        "shared": min(max(queries + stages * step, least), sm.shared_memory),
         "blocks": 1,
     }
-    program = Program(threads, {"empty": STAGES, "full": 0})
+    program = Program(threads, {"empty": stages, "full": 0})
     name, ramp = f"decode attention split {split}", attention_ramp(spec)
     kernel = Kernel(name, "sm", (program,), tasks, needs, ramp=ramp)
     if split == 1:

@@ -95,6 +95,8 @@ def tiling(spec: GpuSpec, work: Attention) -> Tiling:
             )
             keys = causal if work.causal else full
             packed = _fill(work, queries, 1) < PACKING_PAYS * _fill(work, queries, None)
+            rows = work.q_len * (work.heads // work.kv_heads if packed else 1)
+            queries = min(queries, -(-rows // 64) * 64)
             threads = (queries // 64 + 1) * WARPGROUP
             chosen = Tiling(queries, keys, 2, threads, alone=True, packed=packed)
         case "tcgen05":
