@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK
+from simulator.engine.program import Compute
+from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK, clocks_fs
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.schema import DTYPE_BITS
 from simulator.trace.work import Work
-
 
 Seconds = float | np.ndarray
 INSTRUCTION_BYTES = 32
@@ -38,18 +38,20 @@ def matrix_type(spec: GpuSpec, work: Work) -> str | None:
     return None
 
 
-def matrix_units(spec: GpuSpec, work: Work, operations: float) -> tuple[str, int]:
-    """Pipe and its units for matrix operations of one thread block."""
+def matrix_units(
+    spec: GpuSpec, work: Work, operations: float, share: float = 1.0
+) -> tuple[str, int]:
+    """Pipe and its units for matrix operations of one thread block, whose instructions reach a
+    share of the pipe's rate."""
     kind = matrix_type(spec, work)
     if kind is None:
         return "vector", vector_units(spec, operations / 2)
-    per_clock = spec.chip.sm.matrix[kind] * spec.chip.sm.matrix_issue  # type: ignore[index]
+    sm = spec.chip.sm
+    per_clock = sm.matrix[kind] * sm.matrix_issue * share  # type: ignore[index]
     return "matrix", math.ceil(operations * PIPE_UNITS_PER_CLOCK / per_clock)
 
 
-def idle_s(
-    spec: GpuSpec, pipe_s: Seconds, k_bytes: Seconds, groups: Seconds = 1
-) -> np.ndarray:
+def idle_s(spec: GpuSpec, pipe_s: Seconds, k_bytes: Seconds, groups: Seconds = 1) -> np.ndarray:
     """Seconds of a step along K in which a block's products wait, beside ``pipe_s`` of the pipe.
 
     Each of ``groups`` warpgroups has an equal share of the tile and goes through its instructions
@@ -59,6 +61,18 @@ def idle_s(
     chain = np.ceil(np.divide(k_bytes, INSTRUCTION_BYTES)) * sm.instruction_cycles / spec.chip.clock
     alone = np.maximum(np.divide(pipe_s, groups), chain) + sm.barrier_cycles / spec.chip.clock
     return np.asarray(np.maximum(0.0, alone - pipe_s))
+
+
+def product(spec: GpuSpec, pipe: str, units: int) -> Compute:
+    """Products that a barrier follows."""
+    waits = pipe == "matrix"
+    return Compute(pipe, units, clocks_fs(spec, spec.chip.sm.barrier_cycles) if waits else 0)
+
+
+def mma_sync_share(spec: GpuSpec) -> float:
+    """Share of the matrix pipe's rate that the attention library's instructions reach."""
+    sm = spec.chip.sm
+    return sm.mma_sync if sm.attention_instruction == "mma.sync" else 1.0
 
 
 def product_ramp(spec: GpuSpec) -> int:

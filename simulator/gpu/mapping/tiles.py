@@ -205,9 +205,7 @@ def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndar
     memory = unique * problem.k / spec.memory.peak_bytes_per_s
     c_bytes = np.where(split > 1, 4, problem.c_bytes)
     written = l2.write_cost * blocks * m * n * c_bytes / spec.l2_bytes_per_s
-    stored = np.maximum(
-        busiest * m * n * c_bytes / (sm.store_bytes_per_clk * chip.clock), written
-    )
+    stored = np.maximum(busiest * m * n * c_bytes / (sm.store_bytes_per_clk * chip.clock), written)
     waves = np.ceil(busiest / per_sm)
     overlapped = (busiest * products, busiest * port, busiest * alone, traffic, memory)
     time = sum(part**4 for part in overlapped) ** 0.25

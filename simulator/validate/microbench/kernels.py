@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from simulator.engine.platform import Platform
-from simulator.engine.program import Compute, Kernel, Loop, Program, grid
-from simulator.gpu.machine import clocks_fs
-from simulator.gpu.mapping.rates import matrix_units
+from simulator.engine.program import Kernel, Loop, Program, grid
+from simulator.gpu.mapping.rates import matrix_units, product
 from simulator.gpu.platform import GpuPlatform
 from simulator.gpu.spec import GpuSpec
 from simulator.system.plan import plan_work
@@ -100,7 +99,7 @@ def matrix_rate(hardware: Hardware, dtype: str, m: int, n: int, k: int, blocks: 
     operations = 2 * m * n * k
     pipe, units = matrix_units(spec, _product(dtype, m, n, k), operations)
     count = (blocks or sm.thread_blocks) * spec.chip.sms
-    program = Program(((Loop(PRODUCTS, (Compute(pipe, units, clocks_fs(spec, sm.barrier_cycles)),)),),))
+    program = Program(((Loop(PRODUCTS, (product(spec, pipe, units),)),),))
     needs = {"shared": sm.shared_memory // (blocks or sm.thread_blocks), "blocks": 1}
     seconds = play(machine(hardware), Kernel("products", "sm", (program,), grid(count), needs))
     return count * PRODUCTS * operations / seconds
