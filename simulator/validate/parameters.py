@@ -81,7 +81,6 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("chip.sm.store_bytes_per_clk", 4, 128, whole=True),
     Parameter("l2.slice_bytes_per_clk", 8, 256, whole=True, width=0.2),
     Parameter("l2.miss_latency", 20, 1500, "ns", 1e-9, width=0.3),
-    Parameter("l2.bytes_in_flight", 128, 16384, "KiB", 1024, whole=True, width=1.0),
     Parameter("l2.write_cost", 1, 8),
     Parameter("l2.usable", 0.25, 1.0, width=0.2),
     Parameter("energy.matrix.float16", 0.1, 3, "pJ/flop", 1e-12, width=0.4),
@@ -103,8 +102,12 @@ _ONLY_OF: Mapping[str, tuple[str, ...]] = {
     "chip.sm.decode_cycles": ("attention_decode",),
 }
 """Parameters that only operators whose names begin so depend on."""
-_IDLE_IN: Mapping[str, tuple[str, ...]] = {"l2.usable": ("attention_prefill",)}
-"""Parameters on which operators whose names begin so hardly depend: each operand passes once."""
+_IDLE_IN: Mapping[str, tuple[str, ...]] = {
+    "l2.usable": ("attention_prefill",),
+    "l2.write_cost": ("attention",),
+}
+"""Parameters on which operators whose names begin so hardly depend: each operand passes once,
+little is written."""
 
 
 def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
