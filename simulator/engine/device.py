@@ -22,8 +22,14 @@ from simulator.engine.stall import Launched
 from simulator.errors import suggest
 from simulator.memory import cache as cache_state
 from simulator.memory.controller.kernel import RUN
-from simulator.memory.controller.layout import COUNTER_COLUMNS, COUNTERS
-from simulator.memory.pool import D_CHANNELS, NEVER
+from simulator.memory.controller.layout import (
+    COUNTER_COLUMNS,
+    COUNTERS,
+    NO_REFRESH,
+    Settings,
+    Sizes,
+)
+from simulator.memory.pool import D_CHANNELS, D_TICK_FS, NEVER
 
 _TABLE_FULL = {
     layout.HEAP_FULL: "events",
@@ -186,15 +192,9 @@ class Device:
         keep their distances.
         """
         machine = self.machine
-        slots = np.flatnonzero(
-            (machine.slot[:, layout.S_KERNEL] == handle) & (machine.slot[:, layout.S_LIVE] > 0)
-        )
-        launched = self._running[handle]
-        programs = machine.task[machine.slot[slots, layout.S_TASK], 0] - launched.first_program
-        begin, repeat = np.moveaxis(launched.loops[programs], -1, 0)
+        thread, begin, repeat = self._loops(handle)
         looping = repeat >= 0
-        thread = (slots[:, None] * layout.THREADS + np.arange(layout.THREADS))[looping]
-        begin, repeat = begin[looping], repeat[looping]
+        thread, begin, repeat = thread[looping], begin[looping], repeat[looping]
         place = machine.thread[thread, layout.X_PC]
         if not len(thread) or not ((begin <= place) & (place <= repeat)).all():
             return 0
@@ -208,6 +208,17 @@ class Device:
             return 0
         machine.thread[thread, layout.X_LOOP] += steps
         return steps * len(thread)
+
+    def _loops(self, handle: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of a running kernel's resident tasks, each (task, thread): number of the thread, first
+        and last operation of its loop whose iterations are alike, -1 if it has none."""
+        machine, launched = self.machine, self._running[handle]
+        slots = np.flatnonzero(
+            (machine.slot[:, layout.S_KERNEL] == handle) & (machine.slot[:, layout.S_LIVE] > 0)
+        )
+        programs = machine.task[machine.slot[slots, layout.S_TASK], 0] - launched.first_program
+        begin, repeat = np.moveaxis(launched.loops[programs], -1, 0)
+        return slots[:, None] * layout.THREADS + np.arange(layout.THREADS), begin, repeat
 
     def stop_checks(self, handle: int) -> None:
         self.machine.kernel[handle, layout.J_CHECK] = 0
@@ -258,6 +269,15 @@ class Device:
                 for memory in range(len(dram.clock))
             ]
         )
+
+    def refresh_interval(self) -> int:
+        """Femtoseconds in which every bank is refreshed once, the longest of all memories; 0
+        without refresh."""
+        dram = self.machine.dram
+        number = Settings._fields.index("refresh_interval")
+        refreshes = dram.sizes[:, Sizes._fields.index("refresh")] != NO_REFRESH
+        intervals = dram.settings[:, number] * dram.clock[:, D_TICK_FS]
+        return int(intervals[refreshes].max(initial=0))
 
     def install(self, cache: str, address: int, size: int, dirty: bool) -> None:
         """Put a byte range into a cache without traffic: the state that work which was

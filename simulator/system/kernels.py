@@ -9,31 +9,47 @@ time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import chain
 
 import numpy as np
 
 from simulator.engine import layout
 from simulator.engine.device import Device, Snapshot
-from simulator.engine.program import Coordinate, Kernel, Loop
+from simulator.engine.program import Access, Amount, Coordinate, Kernel, Loop, Pattern
 
 FOREVER = 1 << 62
 TIME_TOLERANCE = 0.02
-"""Two rows of stretches (groups of tasks, steps of loops) are alike if their times differ by
-less than this share ..."""
+"""Stretches of a kernel (groups of tasks, steps of loops) are alike if the halves of a row of
+them differ in time by less than this share ..."""
 TRAFFIC_TOLERANCE = 0.05
-"""... and their DRAM traffic by less than this share of the larger."""
+"""... and in DRAM traffic by less than this share of the larger."""
 ERROR_LIMIT = 0.015
 """Share of a kernel's time by which leaving work out may be wrong, as estimated."""
-LIKE_GROUPS = 4
-"""So many groups in a row, against as many before them; single ones may alternate, when two
-generations of resident tasks take turns."""
-MIN_GROUPS = 2 * LIKE_GROUPS + 4
+ROWS = (48, 32, 24, 16, 12, 8, 6, 4)
+"""So many stretches of steps in a row may stand for those that are left out."""
+GROUPS = (8, 4)
+"""The same for groups of resident tasks; single ones may alternate, when two generations of
+resident tasks take turns."""
+MIN_GROUPS = 7
 """Of a kernel with fewer groups of resident tasks no task is left out."""
-WINDOWS = 64
-"""So many checkpoints see a loop of the resident tasks, if it is as long ..."""
-MIN_STEPS = 32
-"""... and none if it is shorter."""
+MANY_GROUPS = 16
+"""After so many the cache counts as settled, however little moves."""
+REFRESHES = 2
+"""Refresh intervals of the memory, after which tasks no longer go through it in step, and again
+so many that a row covers ..."""
+SMOOTH = 8
+"""... or so many stretches alone, if nothing scatters: then memory holds nobody up."""
+SCATTER = 0.002
+"""Share of a stretch's time by which checkpoints of such a row lie apart at most."""
+AGREEING = 2
+"""So many stretches confirm what an earlier generation of tasks has shown."""
+WINDOWS = 128
+"""So many checkpoints at most see a loop of the resident tasks."""
+MIN_STEPS = 20
+"""Of a shorter loop no iteration is left out."""
 KEPT_STEPS = 4
 """Iterations of a loop that are played after some were left out."""
 
@@ -66,16 +82,15 @@ class _Mark:
     hits: float
     misses: float
     snapshot: Snapshot
+    asked: float = 0.0
+    """Bytes of missing sectors, fetched or on their way."""
+
+    @property
+    def moved(self) -> float:
+        return self.read + self.written
 
     def since(self, earlier: _Mark) -> _Mark:
-        return _Mark(
-            self.time - earlier.time,
-            self.read - earlier.read,
-            self.written - earlier.written,
-            self.hits - earlier.hits,
-            self.misses - earlier.misses,
-            self.snapshot.since(earlier.snapshot),
-        )
+        return self.plus(earlier, -1)
 
     def plus(self, other: _Mark, times: float) -> _Mark:
         return _Mark(
@@ -85,7 +100,30 @@ class _Mark:
             self.hits + times * other.hits,
             self.misses + times * other.misses,
             self.snapshot.plus(other.snapshot, times),
+            self.asked + times * other.asked,
         )
+
+    def stretched(self, traffic: float, time: float) -> _Mark:
+        """DRAM traffic and time times a factor each."""
+        snapshot = replace(self.snapshot, channel=self.snapshot.channel * traffic)
+        return replace(
+            self,
+            time=self.time * time,
+            read=self.read * traffic,
+            written=self.written * traffic,
+            snapshot=snapshot,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Stretches in a row that are alike: all together, how many they are, and how far their mean
+    time may be off and their checkpoints lie apart, relative to it."""
+
+    stretch: _Mark
+    count: int
+    error: float
+    scatter: float
 
 
 @dataclass(slots=True)
@@ -97,6 +135,10 @@ class Runner:
     cache_bytes: int
     exact: bool
     resources: dict[str, np.ndarray] = field(init=False)
+    refresh_fs: int = field(init=False)
+    """The longest refresh interval of the memories."""
+    sector: int = field(init=False)
+    """Bytes that a miss of the cache fetches; 0 without one."""
 
     def __post_init__(self) -> None:
         names = self.device.names
@@ -107,6 +149,8 @@ class Runner:
             ].copy()
             for name, number in names.classes.items()
         }
+        self.refresh_fs = self.device.refresh_interval()
+        self.sector = int(self.device.machine.component[:, layout.K_SECTOR].max())
 
     def resident(self, kernel: Kernel) -> int:
         """Tasks that run at the same time when the whole machine is theirs."""
@@ -139,38 +183,46 @@ class Runner:
             int(row[layout.J_HITS]),
             int(row[layout.J_MISSES]),
             self.device.snapshot().since(before),
+            int(row[layout.J_MISSES]) * self.sector,
         )
         return played if left_out is None else played.plus(left_out, 1)
 
     def _extrapolated(self, kernel: Kernel, at: int, before: Snapshot) -> KernelRun:
         device, group = self.device, self.resident(kernel)
         by_groups = kernel.alike and kernel.count >= MIN_GROUPS * group
-        steps = _step_window(kernel, group)
+        steps, iterations = _step_window(kernel, group)
+
+        @cache
+        def touched(window: int) -> float:
+            iteration = window * steps // iterations
+            return steps * _touched(kernel, group, self.sector, iteration) if self.sector else 0.0
+
         handle = device.launch(kernel, at, group if by_groups else 0, steps)
         left_out: _Mark | None = None
-        repeats, error = 0.0, 0.0
+        error = 0.0
         groups: list[_Mark] = []
         windows: list[_Mark] = []
+        known: _Row | None = None
         while (outcome := device.advance(FOREVER)).reason != "finished":
             by_tasks = outcome.reason == "checkpoint"
             marks = groups if by_tasks else windows
             marks.append(self._mark(handle, outcome.time, before, left_out))
-            spread = _spread(marks)
-            if spread is None:
+            row = _alike(marks, GROUPS) if by_tasks else self._steady(marks, known, touched)
+            if row is None:
                 continue
             if by_tasks:
-                repeats = self._skip_tasks(handle, group, marks, spread)
-            elif spread <= ERROR_LIMIT:
+                repeats: float = self._skip_tasks(handle, group, marks, row)
+            elif row.error <= ERROR_LIMIT:
                 repeats = device.skip_steps(handle, KEPT_STEPS) / steps
             else:
                 continue
             if repeats > 0:
-                stretch = marks[-1].since(marks[-1 - 2 * LIKE_GROUPS])
-                repeats /= 2 * LIKE_GROUPS
-                nothing = stretch.plus(stretch, -1)
-                left_out = (left_out or nothing).plus(stretch, repeats)
-                error += spread * repeats * stretch.time
+                repeats /= row.count
+                nothing = row.stretch.plus(row.stretch, -1)
+                left_out = (left_out or nothing).plus(row.stretch, repeats)
+                error += row.error * repeats * row.stretch.time
                 windows.clear()
+                known = known if by_tasks else row
         total = self._mark(handle, outcome.time, before, left_out)
         run = _result(kernel, total)
         if left_out is not None:
@@ -178,62 +230,162 @@ class Runner:
             run.error_estimate = error / total.time
         return run
 
-    def _skip_tasks(self, handle: int, group: int, groups: list[_Mark], spread: float) -> int:
+    def _steady(
+        self, windows: list[_Mark], known: _Row | None, touched: Callable[[int], float]
+    ) -> _Row | None:
+        """The last windows as a row of their own, or, if they repeat what an earlier generation
+        of tasks has shown, together with it."""
+        last = None if known is None else _alike(windows, (AGREEING,), touched)
+        if known is not None and last is not None:
+            per_window = known.stretch.time / known.count
+            error = abs(last.stretch.time / last.count / per_window - 1)
+            moved, before = (row.stretch.moved / row.count for row in (last, known))
+            alike = abs(moved - before) <= TRAFFIC_TOLERANCE * max(moved, before)
+            if alike and error <= ERROR_LIMIT:
+                together = known.stretch.plus(last.stretch, 1)
+                return _Row(together, known.count + last.count, error, 0.0)
+        row = _alike(windows, ROWS, touched)
+        if row is None:
+            return None
+        smooth = row.count >= SMOOTH and row.scatter <= SCATTER
+        begun = windows[-1].time - row.stretch.time
+        settle = REFRESHES * self.refresh_fs
+        return row if smooth or min(begun, row.stretch.time) >= settle else None
+
+    def _skip_tasks(self, handle: int, group: int, groups: list[_Mark], row: _Row) -> int:
         """Leave out the groups that are neither played nor the tail; how many those are."""
         device, last = self.device, groups[-1]
         # Once the cache has filled, it takes as much again until what was written leaves steadily.
-        settled = last.read + last.written >= 2 * self.cache_bytes or len(groups) > 4 * LIKE_GROUPS
-        row = device.kernel_row(handle)
-        first = int(row[layout.J_NEXT])
-        left = (int(row[layout.J_TASKS]) - first) // group - 1
-        share = left * group / int(row[layout.J_TASKS])
-        if not settled or left < 1 or spread * share > ERROR_LIMIT:
+        settled = last.read + last.written >= 2 * self.cache_bytes or len(groups) > MANY_GROUPS
+        tasks = device.kernel_row(handle)
+        first = int(tasks[layout.J_NEXT])
+        left = (int(tasks[layout.J_TASKS]) - first) // group - 1
+        share = left * group / int(tasks[layout.J_TASKS])
+        if not settled or left < 1 or row.error * share > ERROR_LIMIT:
             return 0
         device.skip(handle, first, first + left * group)
         device.stop_checks(handle)
         return left
 
 
-def _step_window(kernel: Kernel, group: int) -> int:
+def _alike_loops(kernel: Kernel) -> list[list[Loop]]:
+    """Of each program, the loops whose iterations are alike."""
+    return [
+        [
+            step
+            for thread in program.threads
+            for step in thread
+            if isinstance(step, Loop) and step.alike
+        ]
+        for program in kernel.programs
+    ]
+
+
+def _amounts(amount: Amount, columns: np.ndarray) -> np.ndarray:
+    """An amount for each task, of whose coordinates there is a row."""
+    if isinstance(amount, Coordinate):
+        return columns[:, amount.number] * amount.scale
+    return np.full(len(columns), amount)
+
+
+def _step_window(kernel: Kernel, group: int) -> tuple[int, int]:
     """Iterations of loops that are alike, over all resident tasks, from one checkpoint to the
-    next; 0 if the loops are too short to leave some out."""
-    columns = kernel.tasks[:, 1:]
+    next, 0 if the loops are too short to leave some out; and if every loop iterates once."""
     loops, longest = 0, 0
-    for number in np.unique(kernel.tasks[:, 0]):
-        counts = []
-        for thread in kernel.programs[number].threads:
-            for step in thread:
-                if isinstance(step, Loop) and step.alike:
-                    count = step.count
-                    if isinstance(count, Coordinate):
-                        own = columns[kernel.tasks[:, 0] == number, count.number]
-                        counts.append(int(own.max()) * count.scale)
-                    else:
-                        counts.append(count)
-        loops, longest = max(loops, len(counts)), max([longest, *counts])
+    for number, alike in enumerate(_alike_loops(kernel)):
+        columns = kernel.tasks[kernel.tasks[:, 0] == number, 1:]
+        if len(columns):
+            loops = max(loops, len(alike))
+            longest = max([longest, *(int(_amounts(loop.count, columns).max()) for loop in alike)])
     iterations = loops * min(group, kernel.count)
-    return max(longest // WINDOWS, 1) * iterations if longest >= MIN_STEPS else 0
+    return -(-longest // WINDOWS) * iterations if longest >= MIN_STEPS else 0, iterations
 
 
-def _spread(marks: list[_Mark]) -> float | None:
-    """If the last row of stretches and the one before it are alike: how far their mean time may
-    be off, relative to it, by their difference and by the scatter of single ones. Else None."""
-    if len(marks) <= 2 * LIKE_GROUPS:
+def _touched(kernel: Kernel, group: int, sector: int, iteration: int) -> float:
+    """Sectors of a cache that an iteration of the loops that are alike touches, mean over loops
+    and the first ``group`` tasks; 0 if accesses are not made of whole sectors."""
+    tasks = kernel.tasks[:group]
+    touched, loops = 0, 0
+    for number, alike in enumerate(_alike_loops(kernel)):
+        columns = tasks[tasks[:, 0] == number, 1:]
+        loops += len(columns) * len(alike)
+        for loop in alike:
+            for step in loop.body:
+                if isinstance(step, Access):
+                    size = _bytes(step.pattern, columns, iteration)
+                    if size is None or np.any(size % sector):
+                        return 0.0
+                    touched += int(size.sum()) // sector
+    return touched / loops if loops else 0.0
+
+
+def _bytes(pattern: Pattern, columns: np.ndarray, iteration: int) -> np.ndarray | None:
+    """Bytes of an access in an iteration, (task, outer, inner), or None if an index array says
+    which."""
+    if pattern.index is not None:
         return None
-    before, middle, last = marks[-1 - 2 * LIKE_GROUPS], marks[-1 - LIKE_GROUPS], marks[-1]
-    times = (middle.time - before.time, last.time - middle.time)
-    traffic = (
-        middle.read + middle.written - before.read - before.written,
-        last.read + last.written - middle.read - middle.written,
-    )
-    if min(times) <= 0:
+    coordinates = np.array(pattern.coordinates, dtype=np.int64)
+    place = pattern.base + columns[:, : len(coordinates)] @ coordinates
+    place = place + iteration * (pattern.loops[0] if pattern.loops else 0)
+    inner = _amounts(pattern.inner, columns)
+    i, j = np.arange(pattern.outer), np.arange(inner.max(initial=0))
+    runs = i[:, None] * pattern.outer_stride + j * pattern.inner_stride
+    size = np.full((len(columns), *runs.shape), pattern.chunk)
+    if pattern.limit:
+        size = np.clip(pattern.limit - place[:, None, None] - runs, 0, pattern.chunk)
+    size[np.broadcast_to(j >= inner[:, None, None], size.shape)] = 0
+    return size
+
+
+def _alike(
+    marks: list[_Mark], counts: tuple[int, ...], touched: Callable[[int], float] | None = None
+) -> _Row | None:
+    """The longest row of last stretches whose halves are alike; ``touched`` says for the number
+    of a stretch how many sectors it touches."""
+    for count in counts:
+        if count >= len(marks):
+            continue
+        sectors = touched(len(marks) - 1 - count // 2) if touched else 0.0
+        if (row := _row(marks[-1 - count :], sectors)) is not None:
+            return row
+    return None
+
+
+def _row(marks: list[_Mark], touched: float) -> _Row | None:
+    """The stretches between checkpoints as a row, if its halves are alike.
+
+    Checkpoints count iterations, of which many end at once where memory holds all tasks up. What
+    they ask of memory is known, ``touched`` sectors a stretch (0 if it is not), and how fast it
+    comes is told by the traffic: where that scatters less than the checkpoints do, it decides
+    the row's time.
+    """
+    first, middle, last = marks[0], marks[len(marks) // 2], marks[-1]
+    whole, count = last.since(first), len(marks) - 1
+    halves = middle.since(first), last.since(middle)
+    if min(half.time for half in halves) <= 0:
         return None
-    spread = 2 * abs(times[1] - times[0]) / sum(times)
-    uneven = abs(traffic[1] - traffic[0]) > TRAFFIC_TOLERANCE * max(traffic)
-    if spread > TIME_TOLERANCE or uneven:
+    sectors = [half.hits + half.misses for half in halves]
+    known = touched > 0 and min(sectors) > 0
+    asked = [
+        half.misses / total if known else half.moved
+        for half, total in zip(halves, sectors, strict=True)
+    ]
+    if abs(asked[1] - asked[0]) > TRAFFIC_TOLERANCE * max(asked):
         return None
-    single = np.diff([mark.time for mark in marks[-1 - 2 * LIKE_GROUPS :]])
-    return spread + float(single.std() / single.mean() / np.sqrt(len(single)))
+    times = np.array([mark.time - first.time for mark in marks])
+    apart = times - whole.time / count * np.arange(count + 1)
+    traffic, time = 1.0, 1.0
+    if known and whole.read > 0:
+        traffic = whole.asked / sum(sectors) * touched * count / whole.read
+        read = np.array([mark.read - first.read for mark in marks])
+        by_traffic = times - whole.time / whole.read * read
+        if by_traffic.std() < apart.std():
+            apart, time = by_traffic, traffic
+    mean = time * whole.time / count
+    if 4 * abs(apart[count // 2]) > TIME_TOLERANCE * mean * count:
+        return None
+    error = 2 * (abs(apart[count // 2]) + apart.std()) / (mean * count)
+    return _Row(whole.stretched(traffic, time), count, float(error), float(apart.std() / mean))
 
 
 def _result(kernel: Kernel, total: _Mark) -> KernelRun:
