@@ -174,6 +174,11 @@ class Assembly:
         agent_rows = []
         for number, agents in enumerate(self.agents):
             local = names.local[agents.name]
+            alike = {
+                component.name: self._row(component, shared, {}, 0, 0, 0, 0)[0]
+                for component in agents.components
+                if isinstance(component, Pipe | Port) and _next(component) not in local
+            }
             for i in range(agents.count):
                 base = len(rows)
                 agent = np.zeros(layout.AGENT_COLUMNS, dtype=np.int64)
@@ -183,13 +188,16 @@ class Assembly:
                     agent[layout.A_LEFT_0 + r] = amount
                 agent_rows.append(agent)
                 for component in agents.components:
+                    names.owners.append(component.name)
+                    if component.name in alike:
+                        rows.append(alike[component.name])
+                        continue
                     row, lines, added = self._row(
                         component, shared, local, base, i, lines, first_slice
                     )
                     rows.append(row)
                     slices.extend(added)
                     first_slice += len(added)
-                    names.owners.append(component.name)
         for row in slices:
             rows.append(row)
         names.owners.extend(["slices"] * len(slices))
@@ -312,12 +320,11 @@ class Assembly:
                 row[layout.K_FAR_LATENCY] = component.far_latency
                 row[layout.K_WRITE_EXTRA] = round(1024 * (component.write_cost - 1))
                 lines += sets * component.ways
-                for _ in range(component.slices):
-                    part = np.zeros(layout.COMPONENT_COLUMNS, dtype=np.int64)
-                    part[layout.K_KIND] = layout.PIPE
-                    part[layout.K_RATE] = component.slice_rate
-                    part[layout.K_WAIT_HEAD] = -1
-                    slices.append(part)
+                part = np.zeros(layout.COMPONENT_COLUMNS, dtype=np.int64)
+                part[layout.K_KIND] = layout.PIPE
+                part[layout.K_RATE] = component.slice_rate
+                part[layout.K_WAIT_HEAD] = -1
+                slices = [part] * component.slices
         return row, lines, slices
 
     def _ahead(self, memory: Memory) -> int:
@@ -352,6 +359,10 @@ class Names:
     owners: list[str]
     """Name of each component row; cache slices are called ``slices``."""
     counts: Mapping[str, int]
+
+
+def _next(component: Component) -> str | None:
+    return component.next if isinstance(component, Port | CacheLevel) else None
 
 
 def _chain(table: np.ndarray, column: int) -> None:

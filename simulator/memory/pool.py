@@ -291,6 +291,8 @@ def make_dram(memories: list[tuple[Channel, int, bool, int]], pool: int, log: in
 
 def _stack(arrays: list[np.ndarray]) -> np.ndarray:
     """One array with the memory as first axis, as large as the largest."""
+    if len(arrays) == 1:
+        return arrays[0].astype(np.int64, copy=False)[None]
     shape = np.max([array.shape for array in arrays], axis=0)
     result = np.zeros((len(arrays), *shape), np.int64)
     for number, array in enumerate(arrays):

@@ -9,7 +9,7 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -27,12 +27,16 @@ TRAFFIC_TOLERANCE = 0.05
 """... and in DRAM traffic by less than this share of the larger."""
 ERROR_LIMIT = 0.015
 """Share of a kernel's time by which leaving work out may be wrong, as estimated."""
-ROWS = (48, 32, 24, 16, 12, 8, 6, 4)
-"""So many stretches of steps in a row may stand for those that are left out."""
-GROUPS = (8, 4)
+WINDOWS = 128
+"""In so many stretches, at most, a loop of the resident tasks is divided."""
+PARTS = 4
+"""Checkpoints in a stretch."""
+ROWS = (64, 48, 32, 24, 16)
+"""So many checkpoints in a row may stand for those that are left out."""
+GROUPS = (8, 4, 2)
 """The same for groups of resident tasks; single ones may alternate, when two generations of
 resident tasks take turns."""
-MIN_GROUPS = 7
+MIN_GROUPS = 5
 """Of a kernel with fewer groups of resident tasks no task is left out."""
 MANY_GROUPS = 16
 """After so many the cache counts as settled, however little moves."""
@@ -40,13 +44,11 @@ REFRESHES = 2
 """Refresh intervals of the memory, after which tasks no longer go through it in step, and again
 so many that a row covers ..."""
 SMOOTH = 8
-"""... or so many stretches alone, if nothing scatters: then memory holds nobody up."""
+"""... or so many whole stretches alone, if nothing scatters: then memory holds nobody up."""
 SCATTER = 0.002
-"""Share of a stretch's time by which checkpoints of such a row lie apart at most."""
+"""Share of a stretch's time by which the ends of such stretches lie apart at most."""
 AGREEING = 2
 """So many stretches confirm what an earlier generation of tasks has shown."""
-WINDOWS = 128
-"""So many checkpoints at most see a loop of the resident tasks."""
 MIN_STEPS = 20
 """Of a shorter loop no iteration is left out."""
 KEPT_STEPS = 4
@@ -83,6 +85,8 @@ class _Mark:
     snapshot: Snapshot
     asked: float = 0.0
     """Bytes of missing sectors, fetched or on their way."""
+    windows: float = 0.0
+    """Checkpoints of steps, those left out included."""
 
     @property
     def moved(self) -> float:
@@ -100,6 +104,7 @@ class _Mark:
             self.misses + times * other.misses,
             self.snapshot.plus(other.snapshot, times),
             self.asked + times * other.asked,
+            self.windows + times * other.windows,
         )
 
     def stretched(self, traffic: float, time: float) -> _Mark:
@@ -114,13 +119,18 @@ class _Mark:
         )
 
 
+Touched = Callable[[int], float]
+"""Sectors of a cache that a stretch of steps touches, by its number."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Stretches in a row that are alike: all together, how many they are, and how far their mean
-    time may be off and their checkpoints lie apart, relative to it."""
+    """Stretches in a row that are alike: all together, how many they are (of the shortest, from
+    one checkpoint to the next), and how far their mean time may be off and their ends lie
+    apart, relative to it."""
 
     stretch: _Mark
-    count: int
+    count: float
     error: float
     scatter: float
 
@@ -183,19 +193,14 @@ class Runner:
             int(row[layout.J_MISSES]),
             self.device.snapshot().since(before),
             int(row[layout.J_MISSES]) * self.sector,
+            int(row[layout.J_STEPS]) / max(int(row[layout.J_STEP_CHECK]), 1),
         )
         return played if left_out is None else played.plus(left_out, 1)
 
     def _extrapolated(self, kernel: Kernel, at: int, before: Snapshot) -> KernelRun:
         device, group = self.device, self.resident(kernel)
         by_groups = kernel.alike and kernel.count >= MIN_GROUPS * group
-        steps, iterations = _step_window(kernel, group)
-
-        @cache
-        def touched(window: int) -> float:
-            iteration = window * steps // iterations
-            return steps * _touched(kernel, group, self.sector, iteration) if self.sector else 0.0
-
+        steps, touched = self._windows(kernel, group)
         handle = device.launch(kernel, at, group if by_groups else 0, steps)
         left_out: _Mark | None = None
         error = 0.0
@@ -206,7 +211,7 @@ class Runner:
             by_tasks = outcome.reason == "checkpoint"
             marks = groups if by_tasks else windows
             marks.append(self._mark(handle, outcome.time, before, left_out))
-            row = _alike(marks, GROUPS) if by_tasks else self._steady(marks, known, touched)
+            row = _alike(marks, GROUPS, 1) if by_tasks else self._steady(marks, known, touched)
             if row is None:
                 continue
             if by_tasks:
@@ -216,10 +221,10 @@ class Runner:
             else:
                 continue
             if repeats > 0:
-                repeats /= row.count
+                times = repeats / row.count
                 nothing = row.stretch.plus(row.stretch, -1)
-                left_out = (left_out or nothing).plus(row.stretch, repeats)
-                error += row.error * repeats * row.stretch.time
+                left_out = (left_out or nothing).plus(row.stretch, times)
+                error += row.error * times * row.stretch.time
                 windows.clear()
                 known = known if by_tasks else row
         total = self._mark(handle, outcome.time, before, left_out)
@@ -229,12 +234,25 @@ class Runner:
             run.error_estimate = error / total.time
         return run
 
-    def _steady(
-        self, windows: list[_Mark], known: _Row | None, touched: Callable[[int], float]
-    ) -> _Row | None:
+    def _windows(self, kernel: Kernel, group: int) -> tuple[int, Touched]:
+        """Iterations of loops that are alike, over all resident tasks, from one checkpoint to
+        the next, 0 if the loops are too short to leave some out; and how many sectors of the
+        cache such a stretch of iterations touches, by its number."""
+        loops, longest = _loops(kernel)
+        iterations = loops * min(group, kernel.count)
+        steps = -(-longest // WINDOWS) * iterations // PARTS if longest >= MIN_STEPS else 0
+
+        @cache
+        def touched(window: int) -> float:
+            iteration = window * steps // iterations % longest
+            return steps * _touched(kernel, group, self.sector, iteration) if self.sector else 0.0
+
+        return steps, touched
+
+    def _steady(self, windows: list[_Mark], known: _Row | None, touched: Touched) -> _Row | None:
         """The last windows as a row of their own, or, if they repeat what an earlier generation
         of tasks has shown, together with it."""
-        last = None if known is None else _alike(windows, (AGREEING,), touched)
+        last = None if known is None else _alike(windows, (AGREEING,), PARTS, touched)
         if known is not None and last is not None:
             per_window = known.stretch.time / known.count
             error = abs(last.stretch.time / last.count / per_window - 1)
@@ -243,13 +261,18 @@ class Runner:
             if alike and error <= ERROR_LIMIT:
                 together = known.stretch.plus(last.stretch, 1)
                 return _Row(together, known.count + last.count, error, 0.0)
-        row = _alike(windows, ROWS, touched)
-        if row is None:
-            return None
-        smooth = row.count >= SMOOTH and row.scatter <= SCATTER
-        begun = windows[-1].time - row.stretch.time
+        smooth = _alike(windows, (SMOOTH,), PARTS, touched)
+        if smooth is not None and smooth.scatter <= SCATTER:
+            return smooth
         settle = REFRESHES * self.refresh_fs
-        return row if smooth or min(begun, row.stretch.time) >= settle else None
+        settled = [
+            count
+            for count in ROWS
+            if count < len(windows)
+            and windows[-1 - count].time >= settle
+            and windows[-1].time - windows[-1 - count].time >= settle
+        ]
+        return _alike(windows, settled, 1, touched)
 
     def _skip_tasks(self, handle: int, group: int, groups: list[_Mark], row: _Row) -> int:
         """Leave out the groups that are neither played nor the tail; how many those are."""
@@ -287,17 +310,15 @@ def _amounts(amount: Amount, columns: np.ndarray) -> np.ndarray:
     return np.full(len(columns), amount)
 
 
-def _step_window(kernel: Kernel, group: int) -> tuple[int, int]:
-    """Iterations of loops that are alike, over all resident tasks, from one checkpoint to the
-    next, 0 if the loops are too short to leave some out; and if every loop iterates once."""
+def _loops(kernel: Kernel) -> tuple[int, int]:
+    """How many loops that are alike a task has, and how often the longest iterates."""
     loops, longest = 0, 0
     for number, alike in enumerate(_alike_loops(kernel)):
         columns = kernel.tasks[kernel.tasks[:, 0] == number, 1:]
         if len(columns):
             loops = max(loops, len(alike))
             longest = max([longest, *(int(_amounts(loop.count, columns).max()) for loop in alike)])
-    iterations = loops * min(group, kernel.count)
-    return -(-longest // WINDOWS) * iterations if longest >= MIN_STEPS else 0, iterations
+    return loops, longest
 
 
 def _touched(kernel: Kernel, group: int, sector: int, iteration: int) -> float:
@@ -337,34 +358,36 @@ def _bytes(pattern: Pattern, columns: np.ndarray, iteration: int) -> np.ndarray 
 
 
 def _alike(
-    marks: list[_Mark], counts: tuple[int, ...], touched: Callable[[int], float] | None = None
+    marks: list[_Mark], counts: Sequence[int], parts: int, touched: Touched | None = None
 ) -> _Row | None:
-    """The longest row of last stretches whose halves are alike; ``touched`` says for the number
-    of a stretch how many sectors it touches."""
+    """The longest row of last stretches, of so many ``parts`` from checkpoint to checkpoint,
+    whose halves are alike."""
     for count in counts:
-        if count >= len(marks):
-            continue
-        sectors = touched(len(marks) - 1 - count // 2) if touched else 0.0
-        if (row := _row(marks[-1 - count :], sectors)) is not None:
-            return row
+        if count * parts < len(marks):
+            row = _row(marks[-1 - count * parts :: parts], touched)
+            if row is not None:
+                return row
     return None
 
 
-def _row(marks: list[_Mark], touched: float) -> _Row | None:
+def _row(marks: list[_Mark], touched: Touched | None) -> _Row | None:
     """The stretches between checkpoints as a row, if its halves are alike.
 
     Checkpoints count iterations, of which many end at once where memory holds all tasks up. What
-    they ask of memory is known, ``touched`` sectors a stretch (0 if it is not), and how fast it
-    comes is told by the traffic: where that scatters less than the checkpoints do, it decides
-    the row's time.
+    they ask of memory is known, and how fast it comes is told by the traffic: where that scatters
+    less than the checkpoints do, it decides the row's time.
     """
     first, middle, last = marks[0], marks[len(marks) // 2], marks[-1]
-    whole, count = last.since(first), len(marks) - 1
-    halves = middle.since(first), last.since(middle)
-    if min(half.time for half in halves) <= 0:
+    count, duration, read = len(marks) - 1, last.time - first.time, last.read - first.read
+    half, half_read = middle.time - first.time, middle.read - first.read
+    uneven = abs(2 * half - duration)
+    uneven_traffic = abs(2 * half - duration * 2 * half_read / read) if read else uneven
+    if min(uneven, uneven_traffic) > TIME_TOLERANCE / 2 * duration:
         return None
+    whole = last.since(first)
+    halves = middle.since(first), last.since(middle)
     sectors = [half.hits + half.misses for half in halves]
-    known = touched > 0 and min(sectors) > 0
+    known = touched is not None and min(sectors) > 0
     asked = [
         half.misses / total if known else half.moved
         for half, total in zip(halves, sectors, strict=True)
@@ -372,19 +395,21 @@ def _row(marks: list[_Mark], touched: float) -> _Row | None:
     if abs(asked[1] - asked[0]) > TRAFFIC_TOLERANCE * max(asked):
         return None
     times = np.array([mark.time - first.time for mark in marks])
-    apart = times - whole.time / count * np.arange(count + 1)
+    apart = times - duration / count * np.arange(count + 1)
     traffic, time = 1.0, 1.0
-    if known and whole.read > 0:
-        traffic = whole.asked / sum(sectors) * touched * count / whole.read
-        read = np.array([mark.read - first.read for mark in marks])
-        by_traffic = times - whole.time / whole.read * read
+    expected = whole.windows * touched(round(middle.windows)) if touched else 0.0
+    if known and expected and read > 0:
+        traffic = whole.asked / sum(sectors) * expected / read
+        by_traffic = times - duration / read * np.array([mark.read - first.read for mark in marks])
         if by_traffic.std() < apart.std():
             apart, time = by_traffic, traffic
-    mean = time * whole.time / count
+    mean = time * duration / count
     if 4 * abs(apart[count // 2]) > TIME_TOLERANCE * mean * count:
         return None
     error = 2 * (abs(apart[count // 2]) + apart.std()) / (mean * count)
-    return _Row(whole.stretched(traffic, time), count, float(error), float(apart.std() / mean))
+    scatter = float(apart.std() / mean)
+    stretches = whole.windows if touched else count
+    return _Row(whole.stretched(traffic, time), stretches, float(error), scatter)
 
 
 def _result(kernel: Kernel, total: _Mark) -> KernelRun:
