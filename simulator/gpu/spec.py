@@ -29,6 +29,10 @@ MatrixType = Literal["float64", "tf32", "float16", "bfloat16", "float8", "float4
 """Operand types of matrix pipes; float32 products without one run on the vector lanes."""
 
 
+MatrixInstruction = Literal["mma.sync", "wgmma", "tcgen05"]
+"""Classes of matrix instructions: operands in registers, in shared memory (Hopper), and sums in
+tensor memory as well (Blackwell)."""
+
 SMALLEST_SM = (("threads", 256, ""), ("registers", 1 << 14, ""), ("shared_memory", 1 << 15, " B"))
 """What the smallest blocks take: 256 threads, 128 threads of 128 registers, two stages of
 the longest K-step of the smallest tile."""
@@ -50,7 +54,8 @@ class Sm(Block):
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
     decode_cycles: Count
-    """The same of one step of a decode kernel, with a page of the cache to look up."""
+    """Latency of a block of a decode kernel with heads of 128 elements, whatever its context:
+    lengths and pages to look up one after the other, sums of warps that meet."""
     accumulators: Count
     """Sums of a product that one thread can hold: 128 with ``mma.sync``, which needs registers for
     operands too, 192 with ``wgmma``, whose loading warps give theirs away."""
@@ -72,7 +77,17 @@ class Sm(Block):
     barrier_cycles: Count
     softmax_cycles: Count
     """Latency of one step of online softmax: maxima and sums across lanes, exponentials, the
-    change of layout between two products, one after the other."""
+    change of layout between two products, one after the other.  Kernels of ``mma.sync`` show it
+    in each step, others once a block."""
+    attention_instruction: MatrixInstruction = "mma.sync"
+    """What the attention library's kernels are written for: FlashAttention-2 for ``mma.sync``,
+    FlashAttention-3 for ``wgmma``, Blackwell's kernels for ``tcgen05``."""
+    mma_sync: Fraction = 1.0
+    """Share of ``matrix`` that ``mma.sync`` reaches, where newer instructions reach more: its
+    operands pass through registers."""
+    softmax_exposed: Fraction = 1.0
+    """Share of a step's softmax that no product of another warpgroup hides, in kernels of
+    ``wgmma`` and ``tcgen05``."""
 
     @model_validator(mode="after")
     def _holds_a_block(self) -> Self:

@@ -1,4 +1,4 @@
-"""Rows that the README of the data calls bad, by rule and with its reason.
+"""Rows that the README of the data calls bad, or their own columns, by rule and with its reason.
 
 A rule is about what was recorded, never about what a simulation makes of it.
 """
@@ -19,6 +19,31 @@ class Rule:
     holds: Callable[[Row], bool]
 
 
+APART = 3.0
+"""Times the quicker of two stacks that the slower one takes, from which on they cannot have run
+kernels of one kind."""
+SAME = 0.01
+UNGROUPED = 64
+
+
+def mean_of_two_kernels(row: Row) -> bool:
+    """Whether the time of an attention call is the mean of two stacks that far apart: a time that
+    neither took, and that no kernel can take.  Of three stacks the median is one's own time."""
+    low, high = row.lowest, row.highest
+    if row.kind != "attention" or low is None or high is None or high < APART * low:
+        return False
+    return abs(row.seconds - (low + high) / 2) < SAME * row.seconds
+
+
+def reads_once_per_query(row: Row) -> bool:
+    """Whether a decode time of 64 or more query heads per KV head comes from one stack alone.  In
+    every such row, and in none of three stacks, it grows with query heads times cache, at the rate
+    of the L2: the kernel is one for ungrouped queries."""
+    if row.file != "attention_decode.csv" or row.lowest is None or row.lowest != row.highest:
+        return False
+    return row.sizes["heads"] >= UNGROUPED * row.sizes["kv_heads"]
+
+
 RULES = (
     Rule(
         "faster than DRAM allows by a multiple, probably another shape (L40S decode, head_dim 128, "
@@ -36,6 +61,16 @@ RULES = (
             row.kind == "moe"
             and (row.sizes["topk"] == 22 or row.sizes["inter_size"] in (2688, 1856))
         ),
+    ),
+    Rule(
+        "mean of two software stacks whose kernels differ in kind, three times apart (one groups "
+        "the queries of a key-value head, the other reads the cache once per query)",
+        mean_of_two_kernels,
+    ),
+    Rule(
+        "one software stack alone, which reads the cache once per query (decode, 64 or more query "
+        "heads per KV head)",
+        reads_once_per_query,
     ),
     Rule("broken records (L40S amax)", lambda row: row.gpu == "L40S" and row.op == "amax_scale"),
     Rule(

@@ -73,8 +73,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("launch.attention_ramp", 0.02, 10, "us", 1e-6),
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
-    Parameter("chip.sm.softmax_cycles", 20, 4000, whole=True, width=0.7),
-    Parameter("chip.sm.decode_cycles", 20, 6000, whole=True, width=0.7),
+    Parameter("chip.sm.softmax_cycles", 20, 12000, whole=True, width=0.7),
+    Parameter("chip.sm.softmax_exposed", 0.05, 1.0, width=0.3),
+    Parameter("chip.sm.decode_cycles", 20, 12000, whole=True, width=0.7),
     Parameter("chip.sm.matrix_issue", 0.5, 1.0, width=0.05),
     Parameter("chip.sm.load_bytes_per_clk", 16, 256, whole=True, width=0.3),
     Parameter("chip.sm.store_bytes_per_clk", 4, 128, whole=True),
@@ -95,10 +96,13 @@ _POWER = "+power"
 _ONLY_OF: Mapping[str, tuple[str, ...]] = {
     "launch.product_ramp": ("gemm", "bmm", "moe"),
     "launch.attention_ramp": ("attention",),
-    "chip.sm.softmax_cycles": ("attention_prefill",),
+    "chip.sm.softmax_cycles": ("attention",),
+    "chip.sm.softmax_exposed": ("attention_prefill",),
     "chip.sm.decode_cycles": ("attention_decode",),
 }
 """Parameters that only operators whose names begin so depend on."""
+_IDLE_IN: Mapping[str, tuple[str, ...]] = {"l2.usable": ("attention_prefill",)}
+"""Parameters on which operators whose names begin so hardly depend: each operand passes once."""
 
 
 def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
@@ -123,7 +127,11 @@ def that_matter(parameters: Sequence[Parameter], operators: Sequence[str]) -> tu
     kept = tuple(
         one
         for one in parameters
-        if any(name.startswith(_ONLY_OF.get(one.path, ("",))) for name in operators)
+        if any(
+            name.startswith(_ONLY_OF.get(one.path, ("",)))
+            and not name.startswith(_IDLE_IN.get(one.path, ()))
+            for name in operators
+        )
     )
     if len(kept) > MOST_PARAMETERS:
         raise OptionError(

@@ -126,7 +126,7 @@ def test_rows_are_never_both_fitted_to_and_scored(prepared):
 
 
 def test_the_usual_parameters_are_few_and_hold_their_own_values():
-    for operator in ("gemm", "attention_decode"):
+    for operator in ("gemm", "attention_decode", "attention_prefill"):
         assert len(that_matter(PARAMETERS, [operator])) <= MOST_PARAMETERS
     with pytest.raises(OptionError, match="parameters at once"):
         that_matter(PARAMETERS, ["gemm", "attention_decode"])

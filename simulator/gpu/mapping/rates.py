@@ -31,13 +31,23 @@ def matrix_type(spec: GpuSpec, work: Work) -> str | None:
     return None
 
 
-def matrix_units(spec: GpuSpec, work: Work, operations: float) -> tuple[str, int]:
-    """Pipe and its units for matrix operations of one thread block."""
+def matrix_units(
+    spec: GpuSpec, work: Work, operations: float, share: float = 1.0
+) -> tuple[str, int]:
+    """Pipe and its units for matrix operations of one thread block, whose instructions reach a
+    share of the pipe's rate."""
     kind = matrix_type(spec, work)
     if kind is None:
         return "vector", vector_units(spec, operations / 2)
-    per_clock = spec.chip.sm.matrix[kind] * spec.chip.sm.matrix_issue  # type: ignore[index]
+    sm = spec.chip.sm
+    per_clock = sm.matrix[kind] * sm.matrix_issue * share  # type: ignore[index]
     return "matrix", math.ceil(operations * PIPE_UNITS_PER_CLOCK / per_clock)
+
+
+def mma_sync_share(spec: GpuSpec) -> float:
+    """Share of the matrix pipe's rate that the attention library's instructions reach."""
+    sm = spec.chip.sm
+    return sm.mma_sync if sm.attention_instruction == "mma.sync" else 1.0
 
 
 def product_ramp(spec: GpuSpec) -> int:
