@@ -23,6 +23,7 @@ APART = 3.0
 """Times the quicker of two stacks that the slower one takes, from which on they cannot have run
 kernels of one kind."""
 SAME = 0.01
+UNGROUPED = 64
 
 
 def mean_of_two_kernels(row: Row) -> bool:
@@ -32,6 +33,15 @@ def mean_of_two_kernels(row: Row) -> bool:
     if row.kind != "attention" or low is None or high is None or high < APART * low:
         return False
     return abs(row.seconds - (low + high) / 2) < SAME * row.seconds
+
+
+def reads_once_per_query(row: Row) -> bool:
+    """Whether a decode time of 64 or more query heads per KV head comes from one stack alone.  In
+    every such row, and in none of three stacks, it grows with query heads times cache, at the rate
+    of the L2: the kernel is one for ungrouped queries."""
+    if row.file != "attention_decode.csv" or row.lowest is None or row.lowest != row.highest:
+        return False
+    return row.sizes["heads"] >= UNGROUPED * row.sizes["kv_heads"]
 
 
 RULES = (
@@ -56,6 +66,11 @@ RULES = (
         "mean of two software stacks whose kernels differ in kind, three times apart (one groups "
         "the queries of a key-value head, the other reads the cache once per query)",
         mean_of_two_kernels,
+    ),
+    Rule(
+        "one software stack alone, which reads the cache once per query (decode, 64 or more query "
+        "heads per KV head)",
+        reads_once_per_query,
     ),
     Rule("broken records (L40S amax)", lambda row: row.gpu == "L40S" and row.op == "amax_scale"),
     Rule(

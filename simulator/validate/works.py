@@ -134,7 +134,7 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
     )
     if row.operator.endswith(KERNEL_ALONE):
         return (attend,)
-    if row.op == "attention_decode":
+    if row.operator.startswith("attention_decode"):
         return (prepare, attend)
     lengths = new(batch, dtype="int32")
     plan = Elementwise((lengths,), (new(batch + 1, dtype="int32"),), elements=batch + 1)

@@ -6,6 +6,13 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.gpu.mapping.attention_forward import tiling
+from simulator.gpu.mapping.attention_operands import even_steps
+
+FLASH2 = "chip.sm.attention_instruction=mma.sync"
 
 
 def test_grouped_queries_load_keys_once(lab: SimpleNamespace) -> None:
@@ -90,3 +97,91 @@ def test_exponentials_can_bind(lab: SimpleNamespace) -> None:
     )
     work = lab.attention(64, 1024, q_len=1024, dim=64)
     assert lab.play(work, on=slow).seconds > 1.5 * lab.play(work, on=fast).seconds
+
+
+@given(length=st.integers(1, 5000), tile=st.integers(1, 200))
+def test_steps_cover_the_keys_and_little_more(length: int, tile: int) -> None:
+    steps, rows = even_steps(length, tile)
+    assert rows <= tile
+    assert length <= steps * rows < length + steps
+
+
+@pytest.mark.parametrize("dim", [64, 128])
+@pytest.mark.parametrize("causal", [False, True])
+def test_newer_instructions_are_faster(lab: SimpleNamespace, dim: int, causal: bool) -> None:
+    """FlashAttention-3 beats FlashAttention-2, which stays below what mma.sync reaches."""
+    work = lab.attention(64, 1024, q_len=1024, dim=dim, causal=causal)
+    third, second = lab.platform("h100-sxm"), lab.platform("h100-sxm", FLASH2)
+    seconds = lab.play(work, on=second).seconds
+    assert lab.play(work, on=third).seconds < seconds
+    peak = second.spec.matrix_peak("bfloat16") * second.spec.chip.sm.mma_sync
+    assert seconds > work.operations["matrix"] / peak
+
+
+@pytest.mark.parametrize("name", ["a100-sxm-80gb", "h100-sxm", "b200"])
+def test_a_causal_square_pays_for_its_diagonal(lab: SimpleNamespace, name: str) -> None:
+    """Half of the pairs count, more of the tiles are walked, all of them where there is one."""
+    on = lab.platform(name)
+
+    def penalty(length: int) -> float:
+        full, causal = (
+            lab.play(
+                lab.attention(32, length, q_len=length, dim=128, batch=8, causal=masked), on=on
+            ).seconds
+            for masked in (False, True)
+        )
+        return float(2 * causal / full)
+
+    short, long = penalty(256), penalty(768)
+    assert 1 < long < short <= 2
+
+
+def test_softmax_that_nothing_hides_takes_longer(lab: SimpleNamespace) -> None:
+    work = lab.attention(32, 1024, q_len=1024, dim=128)
+    seconds = [
+        lab.play(work, on=lab.platform("h100-sxm", f"chip.sm.softmax_exposed={share}")).seconds
+        for share in (0.2, 0.6, 1.0)
+    ]
+    assert seconds[0] < seconds[1] < seconds[2]
+
+
+def test_hopper_packs_the_heads_of_a_group(lab: SimpleNamespace) -> None:
+    """16 queries of 16 heads fill two tiles of 128 rows; elsewhere each head takes its own."""
+    work = lab.attention(64, 256, kv_heads=4, q_len=16, dim=128, batch=8)
+    keys = work.reads[1].bytes + work.reads[2].bytes
+    packed, apart = (lab.play(work, on=lab.platform("h100-sxm", *rest)) for rest in ((), (FLASH2,)))
+    assert packed.loaded == 2 * keys + work.reads[0].bytes
+    assert apart.loaded == 16 * keys + work.reads[0].bytes
+
+
+def test_tiles_shrink_to_the_shared_memory(lab: SimpleNamespace) -> None:
+    for name in ("t4", "l40s", "a100-sxm-80gb", "h100-sxm", "b200"):
+        spec = lab.platform(name).spec
+        for dim in (32, 64, 128, 256, 576):
+            tile = tiling(spec, lab.attention(32, 1024, q_len=1024, dim=dim))
+            taken = 2 * dim * (tile.queries + 2 * tile.stages * tile.keys)
+            assert taken <= spec.chip.sm.shared_memory, (name, dim)
+
+
+def test_decode_blocks_come_in_waves(lab: SimpleNamespace) -> None:
+    """On Hopper blocks of grouped heads have an SM to themselves; each pays the look-ups."""
+    on = lab.platform("h100-sxm")
+    chip = on.spec.chip
+    one, four = (
+        lab.play(
+            lab.attention(4 * waves, 16, kv_heads=waves, dim=128, batch=chip.sms), on=on
+        ).seconds
+        for waves in (1, 4)
+    )
+    looked_up = chip.sm.decode_cycles / chip.clock
+    assert four - one > 3 * looked_up
+
+
+def test_backward_adds_the_gradient_of_queries_atomically(lab: SimpleNamespace) -> None:
+    """Each tile of keys adds its part in float32, which is cleared before and read after."""
+    work = lab.attention(4, 1024, q_len=1024, dim=64, backward=True)
+    played = lab.play(work)
+    sums = 4 * 4 * 1024 * 64
+    tiles = 1024 // 128
+    assert played.stored == sums + tiles * sums + work.bytes_written
+    assert len(played.kernels) == 3

@@ -122,6 +122,10 @@ def test_what_the_data_call_bad_is_bad(one_row):
     assert why_bad(one_row("attention_prefill.csv", **between))
     assert why_bad(one_row("attention_decode.csv", **{**between, "time_us": 15.0})) is None
     assert why_bad(one_row("attention_decode.csv", **{**between, "time_us_max": 29.0})) is None
+    alone = {"gpu": "B200-SXM", "heads": 64, "kv_heads": 1, "time_us_min": 12, "time_us_max": 12}
+    assert why_bad(one_row("attention_decode.csv", **alone))
+    assert why_bad(one_row("attention_decode.csv", **{**alone, "time_us_max": 13})) is None
+    assert why_bad(one_row("attention_decode.csv", **{**alone, "heads": 32})) is None
     assert why_bad(one_row("moe.csv", topk=22, num_experts=64))
     assert why_bad(one_row("moe.csv", inter_size=1856))
     assert why_bad(one_row("moe.csv")) is None

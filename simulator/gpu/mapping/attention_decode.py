@@ -3,9 +3,9 @@
 A block walks the keys and values of one key-value head for all queries of its group (which load
 them once).  The context is split over blocks where there are fewer heads than SMs, and a second
 kernel joins the parts.  Queries are padded to a tile of 64 rows in kernels for groups, as those of
-FlashAttention-2 and -3 are; their blocks have an SM to themselves.  Kernels for one query a head,
-and those of ``tcgen05``, which multiply the other way round, pad to fragments of 16 and share it by
-two.  Whatever its context, a block spends ``decode_cycles`` before its first load; kernels of
+FlashAttention-2 and -3 are; with ``wgmma`` such a block has its SM to itself.  Kernels for one
+query a head, and those of ``tcgen05``, which multiply the other way round, pad to fragments of 16.
+Whatever its context, a block spends ``decode_cycles`` before its first load; kernels of
 ``mma.sync`` spend ``softmax_cycles`` in each step, as in ``attention_forward.py``.
 """
 
@@ -103,9 +103,10 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
         if operand.bytes
     ]
     step, queries = key_tile * (k_row + v_row), fragments * work.head_dim * q.bits // 8
-    least = sm.shared_memory // (2 if padded else 3) + 1
-    room = sm.shared_memory // (1 if padded else 2) - queries
-    stages = min(max(room // step, FEW_STAGES), MOST_STAGES)
+    alone = padded and sm.attention_instruction == "wgmma"
+    least = sm.shared_memory // (2 if alone else 3) + 1
+    room = sm.shared_memory // (1 if alone else 2) - queries
+    stages = min(max(room // step, 1 if padded and not alone else FEW_STAGES), MOST_STAGES)
     # Lengths, pages and barriers; partial sums of warps that meet in shared memory.
     cycles = sm.decode_cycles * (1 + work.value_dim / USUAL_DIM) / 2
     latency = Delay(clocks_fs(spec, cycles))

@@ -73,6 +73,8 @@ HOPPER_TILES: tuple[tuple[int, int, int, int], ...] = (
     (256, 128, 80, 80),
 )
 """Head dimension at most, queries, keys, keys of a causal kernel (``hopper/tile_size.h``)."""
+USUAL_TILE = 128 * 128
+"""Elements of a tile of queries at which a block's latency is ``softmax_cycles``."""
 WARPGROUP = 128
 """Threads; with ``wgmma`` one warpgroup has 64 rows of queries and one more loads."""
 
@@ -231,7 +233,9 @@ def _computes(
     rescaled = tile.queries * work.value_dim
     exposed = sm.softmax_exposed if tile.alone else 1.0
     special, vector = softmax_units(spec, scores, rescaled, exposed)
-    latency = Delay(clocks_fs(spec, sm.softmax_cycles))
+    # Once a block, half of it goes with the tile: queries and results pass through shared memory.
+    size = tile.queries * work.value_dim / USUAL_TILE if tile.alone else 1.0
+    latency = Delay(clocks_fs(spec, sm.softmax_cycles * (1 + size) / 2))
     turns = (Wait("beside"), Release("softmax")) if tile.alone else ()
     body: Steps = (
         Wait("keys", 1 + masked),
