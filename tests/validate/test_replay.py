@@ -30,9 +30,9 @@ def played(row, method=None, on=A100):
 
 
 def test_warm_weights_are_faster_than_cold_ones(one_row):
-    row = one_row("gemm.csv", m=8, n=2048, k=2048)
+    row = one_row("gemm.csv", m=8, n=4096, k=2048)
     cold, warm = played(row, KERNELS).seconds, played(row, WARM).seconds
-    assert warm < 0.8 * cold
+    assert warm < 0.7 * cold
 
 
 def test_copies_of_weights_are_cold_once_they_do_not_fit(one_row):
@@ -103,7 +103,7 @@ def test_zeros_run_faster_where_the_cap_binds_and_draw_less_where_it_does_not(on
             for toggle in ("1.0", "0.0")
         )
         assert (zeros.seconds < random.seconds) == (cap == "250 W")
-        assert (zeros.watts < random.watts) == (cap == "5000 W")
+        assert (zeros.watts < random.watts * (1 - 1e-9)) == (cap == "5000 W")
 
 
 def test_energies_change_nothing_of_what_happens_at_the_highest_clock(one_row):
