@@ -214,8 +214,8 @@ def _kernel(
     steps = Coordinate(3) if tile.split > 1 else launch.steps
     pipe_s = units / (PIPE_UNITS_PER_CLOCK * spec.chip.clock)
     groups = tiles.groups(spec, tile)
-    latency = 0 if pipe == "vector" else round(idle_s(spec, pipe_s, tile.k_bytes, groups) * FEMTO)
-    one_step = (Wait("full", 2), Compute(pipe, units, latency), Release("empty"))
+    idle = 0.0 if pipe == "vector" else float(idle_s(spec, pipe_s, tile.k_bytes, groups))
+    one_step = (Wait("full", 2), Compute(pipe, units, round(idle * FEMTO)), Release("empty"))
     products = Loop(steps, one_step, alike=True)
     last = (problem.n - 1) % tile.n + 1
     of_a, of_b = tiles.receivers(spec, problem, tile)

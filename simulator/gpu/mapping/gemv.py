@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.engine.platform import Addresses
-from simulator.engine.program import Access, Compute, Kernel, Loop, Pattern, Program, Wait
+from simulator.engine.program import Access, Compute, Kernel, Loop, Pattern, Program, Step, Wait
 from simulator.gpu.mapping.rates import vector_units
 from simulator.gpu.mapping.streams import BLOCK_THREADS, block_needs, start
 from simulator.gpu.spec import GpuSpec
@@ -57,7 +57,7 @@ def gemv(
     units = vector_units(spec, VECTOR_PER_ELEMENT * each * work.k / steps)
     body = (Access(load, "held"), Wait("held"), Compute("vector", units))
     first = (start(spec), Access(vector, "row"), Loop(steps, body, alike=True), Wait("row"))
-    last = (*added, Wait("added", len(added))) if added else ()
+    last: tuple[Step, ...] = (*added, Wait("added", len(added))) if added else ()
     store = Access(_share("write", work.writes[0], blocks, address))
     program = Program(((*first, *last, store),), {"row": 0, "held": 0, "added": 0})
     numbers = np.arange(blocks, dtype=np.int64)
