@@ -103,11 +103,12 @@ _ONLY_OF: Mapping[str, tuple[str, ...]] = {
 }
 """Parameters that only operators whose names begin so depend on."""
 _IDLE_IN: Mapping[str, tuple[str, ...]] = {
+    "chip.sm.barrier_cycles": ("attention_decode",),
     "l2.usable": ("attention_prefill",),
     "l2.write_cost": ("attention",),
 }
-"""Parameters on which operators whose names begin so hardly depend: each operand passes once,
-little is written."""
+"""Parameters on which operators whose names begin so hardly depend: a decode block has few steps
+and longer latencies, a prompt's operands pass once, attention writes little."""
 
 
 def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:
