@@ -18,7 +18,8 @@ import simpy
 from simulator.engine import layout
 from simulator.engine.device import Device, Snapshot
 from simulator.engine.program import Kernel
-from simulator.system.kernels import FOREVER, TIME_TOLERANCE, KernelRun, Runner
+from simulator.system.kernels import FOREVER, KernelRun, Runner
+from simulator.system.stretches import TIME_TOLERANCE
 from simulator.trace.work import Operand, Work
 
 

@@ -14,9 +14,10 @@ from simulator.engine.device import Device
 from simulator.engine.platform import Platform
 from simulator.errors import BoundError, CapacityError
 from simulator.power.clock import Draw, sustained_clock
-from simulator.system.kernels import TIME_TOLERANCE, KernelRun, Runner
+from simulator.system.kernels import KernelRun, Runner
 from simulator.system.limiter import draw
 from simulator.system.plan import ALIGNMENT
+from simulator.system.stretches import TIME_TOLERANCE
 from simulator.trace.work import Operand, Work
 from simulator.units import human
 from simulator.validate.methods import Method
