@@ -137,8 +137,9 @@ def _bytes(pattern: Pattern, columns: np.ndarray, iteration: int) -> np.ndarray 
     which."""
     if pattern.index is not None:
         return None
-    coordinates = np.array(pattern.coordinates, dtype=np.int64)
-    place = pattern.base + columns[:, : len(coordinates)] @ coordinates
+    # A pattern may name more coordinates than its tasks have, as long as they do not count.
+    factors = np.array(pattern.coordinates[: columns.shape[1]], dtype=np.int64)
+    place = pattern.base + columns[:, : len(factors)] @ factors
     place = place + iteration * (pattern.loops[0] if pattern.loops else 0)
     inner = _amounts(pattern.inner, columns)
     i, j = np.arange(pattern.outer), np.arange(inner.max(initial=0))

@@ -42,3 +42,11 @@ def test_fast_equals_exact(lab: SimpleNamespace, name: str) -> None:
     exact, fast = lab.play(work), lab.play(work, exact=False)
     assert exact.simulated_share == 1
     assert fast == exact
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_steps_of_attention_are_left_out_and_time_stays(lab: SimpleNamespace, causal: bool) -> None:
+    q_len, kv_len, heads = (2048, 2048, 16) if causal else (1, 3072, 108)
+    work = lab.attention(heads, kv_len, q_len=q_len, causal=causal)
+    exact, fast = lab.play(work), lab.play(work, exact=False)
+    assert fast.seconds == pytest.approx(exact.seconds, rel=0.02)
