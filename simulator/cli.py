@@ -32,6 +32,8 @@ _NAMES = tuple(
 )
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the number of the signal."""
 _COMPLETION = ("install_completion", "show_completion")
 """Options typer adds to an app of its own; a subcommand has none."""
 
@@ -99,13 +101,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("accsim: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         # Keep the interpreter from flushing into the closed pipe on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    if result == INTERRUPTED:  # Typer makes this of Ctrl-C, without a word.
+        return _interrupted()
     return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    print("accsim: interrupted", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _message(error: Exception) -> str:

@@ -25,6 +25,7 @@ from simulator.validate.run import compare, of_type, prepare
 
 OPERATORS = ("gemm", "attention_decode", "attention_prefill", "moe", "memory_bound")
 TYPES = ("bf16",)
+REMARKS = "\n## What is not good yet\n"
 HEAD = (
     "GPU",
     "operator",
@@ -66,7 +67,14 @@ def main() -> None:
             if before:
                 found.append((name, before, after))
                 print(row(*found[-1]), flush=True)
-    atomic_write(options.out, "\n".join(text(found, powered, options)) + "\n")
+    page = "\n".join(text(found, powered, options)) + "\n"
+    atomic_write(options.out, page + remarks(options.out))
+
+
+def remarks(page: Path) -> str:
+    """What a page says by hand after its tables, to be kept when they are written anew."""
+    before = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return before[before.index(REMARKS) :] if REMARKS in before else ""
 
 
 def fitted() -> set[str]:
@@ -160,10 +168,10 @@ def text(
     yield "# Accuracy\n"
     yield (
         f"Version {simulator.__version__}, {date.today().isoformat()}, written by `python "
-        f"validation/accuracy.py --data {options.data.name} --sample {options.sample} --seed "
-        f"{options.seed}`. Measured times are third-party data (AIConfigurator, NeuSight, Vidur "
-        "and others), which are not part of this project. Rows belong to shape families that no "
-        "fit has seen; samples are stratified by operator and size. *Data sheet*: descriptions "
+        f"validation/accuracy.py --data {options.data.name} --op {' '.join(options.op)} --sample "
+        f"{options.sample} --seed {options.seed}`. Measured times are third-party data "
+        "(AIConfigurator, NeuSight, Vidur and others), which are not part of this project. Rows "
+        "belong to shape families that no fit has seen; samples are stratified by operator and size. *Data sheet*: descriptions "
         "from data sheets and published microbenchmarks alone. *Fitted*: `NAME.fit`, at most "
         "twelve physical scalars fitted to the other half of the families by `accsim calibrate`. "
         "*In spread*: share of rows inside the spread of the software stacks. The roofline's "

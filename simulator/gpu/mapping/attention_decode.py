@@ -47,6 +47,7 @@ MOST_KEYS = 128
 FRAGMENT_ROWS = 16
 GROUP_ROWS = 64
 MIN_SPLIT_KEYS = 256
+"""Keys of a part at least: two of the libraries' tiles of 128."""
 FEW_STAGES, MOST_STAGES = 2, 8
 """Steps of keys and values in flight, as far as shared memory reaches."""
 USUAL_DIM = 128
@@ -104,6 +105,7 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
     ]
     step, queries = key_tile * (k_row + v_row), fragments * work.head_dim * q.bits // 8
     alone = padded and sm.attention_instruction == "wgmma"
+    # Two blocks share an SM at most, as FlashAttention-2's buffers of 80 KiB have it on 164 KiB.
     least = sm.shared_memory // (2 if alone else 3) + 1
     room = sm.shared_memory // (1 if alone else 2) - queries
     stages = min(max(room // step, 1 if padded and not alone else FEW_STAGES), MOST_STAGES)

@@ -56,6 +56,7 @@ def gemv(
     ]
     units = vector_units(spec, VECTOR_PER_ELEMENT * each * work.k / steps)
     body = (Access(load, "held"), Wait("held"), Compute("vector", units))
+    # The row arrives beside the first pieces of the matrix; the last step has needed all of it.
     first = (start(spec), Access(vector, "row"), Loop(steps, body, alike=True), Wait("row"))
     last: tuple[Step, ...] = (*added, Wait("added", len(added))) if added else ()
     store = Access(_share("write", work.writes[0], blocks, address))

@@ -28,8 +28,11 @@ SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
 """Bytes per K-step of streaming kernels: the longest that divides a row."""
 MIN_SPLIT_K_BYTES = 512
+"""Least part of K that a block gets when K is split: four steps of a line."""
 FEW_STAGES = 4
+"""Stages that a tile takes whatever it leaves for the blocks beside it."""
 WARPGROUP = 128
+"""Threads that issue products together."""
 STREAM_ROWS = 16
 """Up to this many rows of A the kernel streams B: long K-steps, one row of tiles."""
 
@@ -77,9 +80,16 @@ class Problem:
 
 def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
     """The tile with the least estimated time; an SM that holds none is a HardwareError."""
+    sm = spec.chip.sm
+    if not any(_multiples(unit, problem.m) for unit in (sm.tile_rows, sm.tile_columns)):
+        raise HardwareError(
+            f"no tile of a matrix product has a side that is a multiple of {sm.tile_rows} or "
+            f"{sm.tile_columns}",
+            where="chip.sm.tile_rows",
+            remedy=f"give divisors of tile sides: {', '.join(map(str, SIDES))}",
+        )
     tiles = _candidates(spec, problem, SPLITS if may_split else SPLITS[:1])
     if not tiles:
-        sm = spec.chip.sm
         raise HardwareError(
             f"no tile of a matrix product fits an SM with {sm.shared_memory} B of shared memory "
             f"and {sm.registers} registers",
@@ -114,13 +124,14 @@ def _sides(spec: GpuSpec, problem: Problem) -> list[tuple[int, int]]:
         for m in _multiples(rows, problem.m)
         for n in _multiples(columns, problem.n)
     }
-    if problem.m <= STREAM_ROWS:
+    if problem.m <= STREAM_ROWS and found:
         lowest = min(m for m, _ in found)
         found = {(m, n) for m, n in found if m == lowest}
     return sorted(found)
 
 
 def _multiples(unit: int, extent: int) -> list[int]:
+    """Sides of whole units that are not mostly beyond an extent, the least one in any case."""
     sides = [side for side in SIDES if side % unit == 0]
     return [side for side in sides if side == sides[0] or side < 2 * extent]
 

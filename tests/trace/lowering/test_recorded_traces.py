@@ -92,20 +92,21 @@ def test_summary_conserves_bytes(trace, works):
     assert sum(line.bytes_read for line in lines) == sum(work.bytes_read for work in works)
 
 
-def calls_per_operator(trace):
-    """Calls of Python functions while the trace is lowered and its dependencies are found."""
+def lines_per_operator(trace):
+    """Lines of Python that run while the trace is lowered and its dependencies are found."""
     count = 0
 
     def tally(frame, event, argument):
         nonlocal count
-        count += event in ("call", "c_call")
+        count += event == "line"
+        return tally
 
-    before = sys.getprofile()
-    sys.setprofile(tally)
+    before = sys.gettrace()
+    sys.settrace(tally)
     try:
         dependencies(trace, lower_all(trace))
     finally:
-        sys.setprofile(before)
+        sys.settrace(before)
     return count / len(trace.operators)
 
 
@@ -113,8 +114,9 @@ def test_an_operator_costs_no_more_in_a_longer_trace():
     short, long = (load_trace(name, phase="decode") for name in ("gpt2", "llama2-7b"))
     for trace in (short, long):
         lower_all(trace)
-    assert len(long.operators) > 1.5 * len(short.operators)
-    assert calls_per_operator(long) < 1.3 * calls_per_operator(short)
+    assert len(long.operators) > 5 * len(short.operators)
+    assert lines_per_operator(long) < 1.3 * lines_per_operator(short)
+    assert lines_per_operator(long) < 200
 
 
 def products(trace):
