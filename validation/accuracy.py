@@ -171,9 +171,10 @@ def text(
         f"validation/accuracy.py --data {options.data.name} --op {' '.join(options.op)} --sample "
         f"{options.sample} --seed {options.seed}`. Measured times are third-party data "
         "(AIConfigurator, NeuSight, Vidur and others), which are not part of this project. Rows "
-        "belong to shape families that no fit has seen; samples are stratified by operator and size. *Data sheet*: descriptions "
-        "from data sheets and published microbenchmarks alone. *Fitted*: `NAME.fit`, at most "
-        "twelve physical scalars fitted to the other half of the families by `accsim calibrate`. "
+        "belong to shape families that no fit has seen; samples are stratified by operator and "
+        "size. *Data sheet*: descriptions from data sheets and published microbenchmarks alone. "
+        "*Fitted*: `NAME.fit`, at most twelve physical scalars at a time fitted to the other half "
+        "of the families by `accsim calibrate`. "
         "*In spread*: share of rows inside the spread of the software stacks. The roofline's "
         "three numbers are fitted to the same half, by operator.\n"
     )
