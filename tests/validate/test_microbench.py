@@ -33,9 +33,6 @@ MISSED = {
     "gpu.h800.bulk.114x8k": "the tensor memory accelerator's own latency is not modelled",
     "gpu.h800.bulk.114x16k": "the tensor memory accelerator's own latency is not modelled",
     "gpu.h800.bulk.456x1k": "the tensor memory accelerator's own latency is not modelled",
-    "gpu.a100.graph.14m": "copies inside L2 run at its read bandwidth",
-    "gpu.a100.launches.14m": "copies inside L2 run at its read bandwidth",
-    "gpu.h200.graph.16m": "copies inside L2 run at its read bandwidth",
     "gpu.h800.matrix.mma-m16n8k16": "one instruction class: mma.sync fills 63 % of a Hopper pipe",
 }
 """Figures further off than a tenth, each with its cause."""
