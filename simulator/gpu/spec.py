@@ -63,6 +63,8 @@ class Sm(Block):
     """Tiles of products are whole numbers of these, either way round: rows and columns of ``wgmma``
     or ``tcgen05``, or of what four warps of ``mma.sync`` make together."""
     tile_columns: Count
+    tile_sides: Annotated[tuple[Count, ...], Field(strict=False, min_length=1, max_length=32)]
+    """Sides of tiles that the library's kernels of products have, of those."""
     ring: Bytes
     """Along K, what kernels of products have in flight for a tile at most."""
     warpgroups: Count

@@ -3,9 +3,8 @@
 The choice minimizes a closed-form time: waves of thread blocks, each the slower of its
 products and its loads, the C tile stored after them, and a fixed cost for split-K.
 Resources that work side by side add as the fourth root of fourth powers: overlap is never
-perfect.  The choice never sees a measured time.  Tile sides are those of CUTLASS's
-device-level GEMMs and of the cuBLAS kernels that profiles name (nvjet_sm90 192x208 and
-320x128, sm80_xmma 160x128 and 192x128 among them), rounded to 32.
+perfect.  The choice never sees a measured time.  The description names the tiles that the
+library has (``chip.sm.tile_sides``).
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from simulator.errors import HardwareError
 from simulator.gpu.mapping.rates import idle_s
 from simulator.gpu.spec import GpuSpec
 
-SIDES = (16, 32, 64, 96, 128, 160, 192, 224, 256, 320)
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LINE_BYTES = 128
 SECTOR_BYTES = 32
@@ -81,13 +79,13 @@ class Problem:
 def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
     """The tile with the least estimated time; an SM that holds none is a HardwareError."""
     sm = spec.chip.sm
-    if not any(_multiples(unit, problem.m) for unit in (sm.tile_rows, sm.tile_columns)):
-        raise HardwareError(
-            f"no tile of a matrix product has a side that is a multiple of {sm.tile_rows} or "
-            f"{sm.tile_columns}",
-            where="chip.sm.tile_rows",
-            remedy=f"give divisors of tile sides: {', '.join(map(str, SIDES))}",
-        )
+    for name, unit in (("tile_rows", sm.tile_rows), ("tile_columns", sm.tile_columns)):
+        if not _multiples(spec, unit, problem.m):
+            raise HardwareError(
+                f"no tile of a matrix product has a side that is a multiple of {unit}",
+                where=f"chip.sm.{name}",
+                remedy=f"give a divisor of tile_sides: {', '.join(map(str, sm.tile_sides))}",
+            )
     tiles = _candidates(spec, problem, SPLITS if may_split else SPLITS[:1])
     if not tiles:
         raise HardwareError(
@@ -121,8 +119,8 @@ def _sides(spec: GpuSpec, problem: Problem) -> list[tuple[int, int]]:
     found = {
         (m, n)
         for rows, columns in (unit, unit[::-1])
-        for m in _multiples(rows, problem.m)
-        for n in _multiples(columns, problem.n)
+        for m in _multiples(spec, rows, problem.m)
+        for n in _multiples(spec, columns, problem.n)
     }
     if problem.m <= STREAM_ROWS and found:
         lowest = min(m for m, _ in found)
@@ -130,9 +128,9 @@ def _sides(spec: GpuSpec, problem: Problem) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _multiples(unit: int, extent: int) -> list[int]:
+def _multiples(spec: GpuSpec, unit: int, extent: int) -> list[int]:
     """Sides of whole units that are not mostly beyond an extent, the least one in any case."""
-    sides = [side for side in SIDES if side % unit == 0]
+    sides = [side for side in sorted(spec.chip.sm.tile_sides) if side % unit == 0]
     return [side for side in sides if side == sides[0] or side < 2 * extent]
 
 
