@@ -190,6 +190,8 @@ class Launch(Block):
     product_ramp: Seconds
     """Within a kernel of matrix products, from its start to its first block: fetch of its long
     code, descriptors of the operands, shared memory set up anew."""
+    reduction_ramp: Seconds
+    """The same of the kernel that adds the parts of a product whose K is split."""
     attention_ramp: Seconds
     """The same of an attention kernel, with lengths, page tables and work lists to read."""
     gemv_rows: Literal[0, 1]

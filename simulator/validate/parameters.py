@@ -70,6 +70,7 @@ RATIOS = ("energy.matrix.float16",)
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("launch.graph_gap", 0.05, 4, "us", 1e-6),
     Parameter("launch.product_ramp", 0.02, 4, "us", 1e-6),
+    Parameter("launch.reduction_ramp", 0.02, 4, "us", 1e-6),
     Parameter("launch.attention_ramp", 0.02, 10, "us", 1e-6),
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
@@ -96,6 +97,7 @@ PARAMETERS: tuple[Parameter, ...] = (
 _POWER = "+power"
 _ONLY_OF: Mapping[str, tuple[str, ...]] = {
     "launch.product_ramp": ("gemm", "bmm", "moe"),
+    "launch.reduction_ramp": ("gemm", "bmm"),
     "launch.attention_ramp": ("attention",),
     "chip.sm.softmax_cycles": ("attention",),
     "chip.sm.softmax_exposed": ("attention_prefill",),

@@ -34,7 +34,13 @@ from simulator.engine.program import (
 from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK
 from simulator.gpu.mapping import tiles
 from simulator.gpu.mapping.gemv import gemv
-from simulator.gpu.mapping.rates import idle_s, matrix_type, matrix_units, product_ramp
+from simulator.gpu.mapping.rates import (
+    idle_s,
+    matrix_type,
+    matrix_units,
+    product_ramp,
+    reduction_ramp,
+)
 from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.mapping.tiles import Problem, Tile
 from simulator.gpu.spec import GpuSpec
@@ -354,5 +360,4 @@ def _reduction(spec: GpuSpec, work: Gemm, launch: Launch, address: Addresses) ->
     def place(operand: Operand) -> int:
         return launch.output if operand is partial else address(operand)
 
-    # It belongs to the same library and is as long to start.
-    return replace(elementwise(spec, adds, place)[0], ramp=product_ramp(spec))
+    return replace(elementwise(spec, adds, place)[0], ramp=reduction_ramp(spec))

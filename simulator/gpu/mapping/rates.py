@@ -80,6 +80,11 @@ def product_ramp(spec: GpuSpec) -> int:
     return round(spec.launch.product_ramp * FEMTO)
 
 
+def reduction_ramp(spec: GpuSpec) -> int:
+    """The same of the kernel that adds the parts of split-K."""
+    return round(spec.launch.reduction_ramp * FEMTO)
+
+
 def attention_ramp(spec: GpuSpec) -> int:
     """Femtoseconds from the start of an attention kernel to its blocks."""
     return round(spec.launch.attention_ramp * FEMTO)

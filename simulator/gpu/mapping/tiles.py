@@ -24,7 +24,7 @@ SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LINE_BYTES = 128
 SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
-"""Bytes per K-step of streaming kernels: the longest that divides a row."""
+"""Bytes per K-step of streaming kernels: the longest that divides a row and is in the ring twice."""
 MIN_SPLIT_K_BYTES = 512
 """Least part of K that a block gets when K is split: four steps of a line."""
 FEW_STAGES = 4
@@ -99,11 +99,12 @@ def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
 
 def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[Tile]:
     row = problem.row_bytes
+    sm = spec.chip.sm
     k_bytes = min(LINE_BYTES, row)
     if problem.m <= STREAM_ROWS:
-        k_bytes = next((step for step in K_STEPS if row % step == 0), k_bytes)
+        long = (step for step in K_STEPS if row % step == 0 and 2 * step <= sm.ring)
+        k_bytes = next(long, k_bytes)
     splits = [split for split in splits if split == 1 or row // split >= MIN_SPLIT_K_BYTES]
-    sm = spec.chip.sm
     found = []
     for m, n in _sides(spec, problem):
         shape = _shape(m, n, k_bytes, sm.ring, sm.registers, sm.shared_memory, sm.accumulators)
@@ -226,6 +227,6 @@ def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndar
         partial / spec.l2_bytes_per_s,
         2 * partial / spec.memory.peak_bytes_per_s,
     )
-    start = spec.launch.graph_gap + spec.launch.product_ramp
+    start = spec.launch.graph_gap + spec.launch.reduction_ramp
     reduction = start + sm.block_start + 2 * latency + moved
     return np.asarray(np.where(split > 1, time + reduction, time))
