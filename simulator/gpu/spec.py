@@ -194,8 +194,6 @@ class Launch(Block):
     """The same of the kernel that adds the parts of a product whose K is split."""
     attention_ramp: Seconds
     """The same of an attention kernel, with lengths, page tables and work lists to read."""
-    gemv_rows: Literal[0, 1]
-    """1: products of one row run as a kernel of their own, on vector lanes; 0: as any other."""
     stream_gap: Seconds
     """Between kernels launched one by one ahead of time."""
 

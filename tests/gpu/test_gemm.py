@@ -205,23 +205,15 @@ def test_outputs_that_stay_in_the_cache_take_its_slices_longer_than_inputs(
     assert times[1] - times[0] == pytest.approx(more, rel=0.15)
 
 
-@given(n=st.integers(1, 3000), k=st.integers(1, 3000))
-@settings(max_examples=25, deadline=None)
-def test_one_row_streams_the_matrix_once(lab: SimpleNamespace, n: int, k: int) -> None:
-    k = k // 16 * 16 or 16
-    bench = lab.Bench(lab.platform())
-    played = bench.play(lab.gemm(1, n, k))
-    assert played.kernels == ("gemv",)
-    needed = 2 * k * (n + 1)
-    assert needed <= played.dram_read <= needed + 4 * lab.SECTOR
-    assert played.stored == 2 * n
-    assert played.seconds >= needed / bench.platform.spec.memory.peak_bytes_per_s
-
-
-def test_libraries_without_a_kernel_for_one_row_take_a_tile(lab: SimpleNamespace) -> None:
-    platform = lab.platform("h100-sxm")
-    assert platform.spec.launch.gemv_rows == 0
-    assert platform.kernels(lab.gemm(1, 256, 256), lab.address)[0].name.startswith("gemm")
+def test_tiles_have_the_sides_that_the_library_has(lab: SimpleNamespace) -> None:
+    """A row of A fills a tile of 64 with ``mma.sync``; narrower ones would need kernels that are not
+    there."""
+    for name, least in (("a100-sxm-80gb", 64), ("l40s", 64), ("h100-sxm", 16)):
+        spec = lab.platform(name).spec
+        assert min(spec.chip.sm.tile_sides) == least
+        for m, n, k in ((1, 4096, 512), (200, 320, 8192), (4096, 4096, 4096)):
+            tile = tiles.choose(spec, Problem(1, m, n, k, 2, 2, 2, 3e14))
+            assert {tile.m, tile.n} <= set(spec.chip.sm.tile_sides)
 
 
 def test_instructions_of_which_no_tile_is_made_are_a_hardware_error(lab: SimpleNamespace) -> None:

@@ -33,7 +33,6 @@ from simulator.engine.program import (
 )
 from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK
 from simulator.gpu.mapping import tiles
-from simulator.gpu.mapping.gemv import gemv
 from simulator.gpu.mapping.rates import (
     idle_s,
     matrix_type,
@@ -116,8 +115,6 @@ def gemm(spec: GpuSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
     if m > n and n <= tiles.STREAM_ROWS:
         a, b, m, n = b, a, n, m
         shared, kept = shared[::-1], kept[::-1]
-    if m <= spec.launch.gemv_rows and not (work.b_shared and work.batch > 1):
-        return gemv(spec, work, a, b, address)
     c = work.writes[0]
     problem = Problem(
         work.batch,
