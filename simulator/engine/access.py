@@ -141,6 +141,10 @@ RESERVE = 64
 RETRY_FS = 50 * 10**6
 
 
+GOLDEN = np.int64(2654435769)
+"""2**32 over the golden ratio."""
+
+
 @merged
 def book(component: np.ndarray, now: Int, units: Int) -> Int:
     """Reserve a component for ``units`` from ``now``; returns when it starts."""
@@ -189,6 +193,12 @@ def attach(machine: Machine, request: Int, x: Int) -> None:
 
 
 @merged
+def scattered(number: Int) -> Int:
+    """Fibonacci hashing: multiples of any stride are spread evenly (Knuth, TAOCP 3, 6.4)."""
+    return (number * GOLDEN >> 12) & 0xFFFFF
+
+
+@merged
 def new_request(
     machine: Machine,
     memory: np.ndarray,
@@ -207,13 +217,14 @@ def new_request(
     block = address // memory[K_INTERLEAVE]
     channels = memory[K_CHANNELS]
     round_ = block // channels
-    turn = (round_ ^ (round_ >> 7)) * 31 if memory[K_HASHED] else np.int64(0)
+    turn = scattered(round_) if memory[K_HASHED] else np.int64(0)
     channel = memory[K_FIRST_CHANNEL] + (block + turn) % channels
     local = round_ * memory[K_INTERLEAVE] + address % memory[K_INTERLEAVE]
     unit = local // memory[K_BANK_BYTES]
     banks = memory[K_BANKS]
     row = unit // banks // memory[K_ROW_BLOCKS]
-    number = (unit + row * 5) % banks if memory[K_HASHED] else unit % banks
+    turn = scattered(unit // banks) if memory[K_HASHED] else np.int64(0)
+    number = (unit + turn) % banks
     place = dram.place[channel]
     dram.requests.kind[index] = kind
     dram.requests.row[index] = row

@@ -82,6 +82,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("chip.sm.store_bytes_per_clk", 4, 128, whole=True),
     Parameter("l2.slice_bytes_per_clk", 8, 256, whole=True, width=0.2),
     Parameter("l2.miss_latency", 20, 1500, "ns", 1e-9, width=0.3),
+    Parameter("l2.bytes_in_flight", 128, 65536, "KiB", 1024, whole=True, width=0.3),
     Parameter("l2.write_cost", 1, 8),
     Parameter("l2.usable", 0.25, 1.0, width=0.2),
     Parameter("energy.matrix.float16", 0.1, 3, "pJ/flop", 1e-12, width=0.4),

@@ -3,9 +3,7 @@
 A thread block owns a tile of C.  Its copy thread fills a ring of stages with slices of
 A and B along K; its matrix thread consumes them and stores the tile at the end, after
 the last product, as library kernels do.  What is added to the product (a bias, a C) is
-loaded before the store, or by the kernel that adds the parts of split-K.  Operands are
-addressed in blocks of :data:`BLOCK_ROWS` rows by one K-step, which keeps bytes and
-reuse exact and approximates the order in which rows reach DRAM.  Pruned weights save
+loaded before the store, or by the kernel that adds the parts of split-K.  Pruned weights save
 traffic, not products: no pipe that skips them is described.
 """
 
@@ -45,7 +43,6 @@ from simulator.gpu.mapping.tiles import Problem, Tile
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Elementwise, Gemm, GroupedGemm, Operand, Work
 
-BLOCK_ROWS = 4
 RASTER_ROWS = 8
 """Rows of tiles that advance together over the columns, for reuse of B in L2."""
 
@@ -209,8 +206,8 @@ def _kernel(
     spec: GpuSpec, work: Work, launch: Launch, matrices: Sequence[Matrix], address: Addresses
 ) -> Kernel:
     problem, tile = launch.problem, launch.tile
-    pitch_a = BLOCK_ROWS * _row_bytes(problem.k, problem.a_bytes)
-    pitch_b = BLOCK_ROWS * _row_bytes(problem.k, problem.b_bytes)
+    pitch_a = _row_bytes(problem.k, problem.a_bytes)
+    pitch_b = _row_bytes(problem.k, problem.b_bytes)
     widest = max(problem.a_bytes, problem.b_bytes)
     pipe, units = matrix_units(spec, work, 2 * tile.m * tile.n * tile.k_bytes / widest)
     # The whole tile is multiplied, edges included: pipes work on full fragments.
@@ -225,9 +222,9 @@ def _kernel(
     load_a = Pattern(
         "read",
         "load",
-        chunk=launch.step_a * BLOCK_ROWS,
+        chunk=launch.step_a,
         coordinates=(1,),
-        loops=(launch.step_a * BLOCK_ROWS,),
+        loops=(launch.step_a,),
         inner=Coordinate(4),
         inner_stride=pitch_a,
         limit=launch.end_a,
@@ -242,10 +239,10 @@ def _kernel(
         load_b = Pattern(
             "read",
             "load",
-            chunk=launch.step_b * BLOCK_ROWS,
+            chunk=launch.step_b,
             coordinates=(0, 1),
-            loops=(launch.step_b * BLOCK_ROWS,),
-            inner=math.ceil(columns / BLOCK_ROWS),
+            loops=(launch.step_b,),
+            inner=columns,
             inner_stride=pitch_b,
             limit=launch.end_b,
             receivers=of_b,
@@ -256,7 +253,7 @@ def _kernel(
             chunk=columns * launch.element,
             base=launch.output,
             coordinates=(0, 0, launch.element),
-            inner=Coordinate(5),
+            inner=Coordinate(4),
             inner_stride=problem.n * launch.element,
         )
         copy: tuple[Step, ...] = (
@@ -297,7 +294,7 @@ def _added(
             chunk=columns * element,
             base=begin,
             coordinates=(0, 0, element),
-            inner=Coordinate(5),
+            inner=Coordinate(4),
             inner_stride=launch.problem.n * element,
             limit=end,
         )
@@ -306,8 +303,8 @@ def _added(
 
 
 def _tasks(launch: Launch, matrix: Matrix, pitch_a: int, pitch_b: int) -> np.ndarray:
-    """Rows of (edge program, A address, B address, C element, K-steps, blocks of A rows,
-    rows of C) in raster order: groups of tile rows that walk the columns together."""
+    """Rows of (edge program, A address, B address, C element, K-steps, rows of C) in raster
+    order: groups of tile rows that walk the columns together."""
     tile = launch.tile
     tiles_m = math.ceil(matrix.m / tile.m)
     tiles_n = math.ceil(matrix.n / tile.n)
@@ -322,15 +319,10 @@ def _tasks(launch: Launch, matrix: Matrix, pitch_a: int, pitch_b: int) -> np.nda
             np.column_stack(
                 [
                     (j + 1) * tile.n > matrix.n,
-                    matrix.a
-                    + i * (tile.m // BLOCK_ROWS) * pitch_a
-                    + first * launch.step_a * BLOCK_ROWS,
-                    matrix.b
-                    + j * (tile.n // BLOCK_ROWS) * pitch_b
-                    + first * launch.step_b * BLOCK_ROWS,
+                    matrix.a + i * tile.m * pitch_a + first * launch.step_a,
+                    matrix.b + j * tile.n * pitch_b + first * launch.step_b,
                     part * launch.elements + matrix.c + i * tile.m * matrix.n + j * tile.n,
                     np.full_like(i, stop - first),
-                    -(-rows // BLOCK_ROWS),
                     rows,
                 ]
             )

@@ -24,7 +24,7 @@ SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LINE_BYTES = 128
 SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
-"""Bytes per K-step of streaming kernels: the longest that divides a row and is in the ring twice."""
+"""Bytes per K-step of streaming kernels: the longest that divides a row and fits the ring twice."""
 MIN_SPLIT_K_BYTES = 512
 """Least part of K that a block gets when K is split: four steps of a line."""
 FEW_STAGES = 4
