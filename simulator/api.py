@@ -20,8 +20,9 @@ from simulator.system.plan import Plan, plan, plan_work
 from simulator.system.records import RECORD_SCHEMA, Component, Provenance, RunRecord
 from simulator.system.run import FIDELITIES, LAUNCHES, Outcome, Progress, execute, likeness
 from simulator.system.specs import Hardware, load_hardware
+from simulator.trace.load import load_trace
 from simulator.trace.schema import Trace
-from simulator.trace.store import load_trace, trace_text
+from simulator.trace.store import trace_text
 from simulator.trace.transforms import quantize, sparsify
 from simulator.trace.work import Work
 from simulator.units import human

@@ -182,7 +182,7 @@ def show(
 ) -> None:
     """Show what a trace holds: sizes, operators, matrix operations, bytes, guesses."""
     from simulator.trace.describe import describe
-    from simulator.trace.store import load_trace
+    from simulator.trace.load import load_trace
     from simulator.trace.transforms import apply
 
     given = {"batch": batch, "prompt": prompt, "context": context}

@@ -4,8 +4,6 @@
 text, for traces written by hand); ``NAME.trace/`` holds ``trace.jsonl.gz`` and
 ``indices/<sha256>.npz``.  The same trace always gives the same bytes.  Files are
 untrusted: sizes are bounded and each fault is one error with file and line.
-
-:func:`load_trace` also takes the name of a recorded trace.
 """
 
 from __future__ import annotations
@@ -32,35 +30,6 @@ SUFFIXES = (".jsonl.gz", ".jsonl", ".trace")
 LARGEST_FILE_BYTES = 512 << 20
 LONGEST_LINE_BYTES = 8 << 20
 MOST_LINES = 4_000_000
-
-
-def load_trace(
-    path_or_name: str | os.PathLike[str],
-    sizes: Mapping[str, int] | None = None,
-    arrays: bool = True,
-    phase: str | None = None,
-) -> Trace:
-    """A concrete trace from a file or a recorded trace's name, bound to ``sizes``.
-
-    A name may carry its phase (``llama2-7b``, ``phase="decode"``); without one the
-    recorded trace's first phase is taken.
-    """
-    from simulator.trace import catalogue, parametric
-
-    if is_path(path_or_name):
-        trace = read_trace(path_or_name, arrays)
-    else:
-        trace = catalogue.open_recorded(str(path_or_name), phase, sizes)
-    if trace.header.parametric:
-        return parametric.bind(trace, sizes or {})
-    _check_fixed_sizes(trace.header, sizes or {}, path_or_name)
-    return trace
-
-
-def is_path(path_or_name: str | os.PathLike[str]) -> bool:
-    """Whether this means a file rather than the name of a recorded trace."""
-    text = os.fspath(path_or_name)
-    return text.endswith(SUFFIXES) or os.sep in text or Path(text).is_file()
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -287,19 +256,6 @@ def _check_references(operator: Operator, tensors: Mapping[int, Tensor]) -> None
                     where=key,
                     remedy="tensors come before the operators that use them",
                 )
-
-
-def _check_fixed_sizes(
-    header: Header, sizes: Mapping[str, int], path: str | os.PathLike[str]
-) -> None:
-    for name, value in sizes.items():
-        if header.sizes.get(name) != value:
-            recorded = ", ".join(f"{key}={size}" for key, size in header.sizes.items())
-            raise TraceError(
-                f"the trace is not parametric: it cannot be run with {name}={value}",
-                where=path,
-                remedy=f"it was recorded with {recorded or 'no sizes'}",
-            )
 
 
 def _at(error: TraceError, file: Path, number: int) -> NoReturn:

@@ -7,8 +7,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from simulator.errors import HardwareError
 from simulator.gpu.mapping import tiles
@@ -206,8 +204,7 @@ def test_outputs_that_stay_in_the_cache_take_its_slices_longer_than_inputs(
 
 
 def test_tiles_have_the_sides_that_the_library_has(lab: SimpleNamespace) -> None:
-    """A row of A fills a tile of 64 with ``mma.sync``; narrower ones would need kernels that are not
-    there."""
+    """A row of A fills a tile of 64 with ``mma.sync``; narrower ones would need other kernels."""
     for name, least in (("a100-sxm-80gb", 64), ("l40s", 64), ("h100-sxm", 16)):
         spec = lab.platform(name).spec
         assert min(spec.chip.sm.tile_sides) == least

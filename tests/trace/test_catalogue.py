@@ -5,6 +5,7 @@ import pytest
 from simulator.errors import TraceError
 from simulator.trace import catalogue, store
 from simulator.trace.export.models import MODELS
+from simulator.trace.load import load_trace
 from simulator.trace.lowering import lower_all
 
 ENTRIES = [entry for entry in catalogue.recorded() if entry.name in MODELS]
@@ -27,7 +28,7 @@ def test_the_folder_stays_small():
 @pytest.mark.parametrize("entry", ENTRIES, ids=IDS)
 def test_matrix_operations_agree_with_the_closed_form(entry, closed_form):
     for sizes in smallest_and_other(entry.ranges):
-        trace = store.load_trace(entry.file, sizes)
+        trace = load_trace(entry.file, sizes)
         counted = sum(work.operations.get("matrix", 0) for work in lower_all(trace))
         assert counted == pytest.approx(closed_form(entry.name, entry.phase, **sizes), rel=0.01)
 
@@ -45,7 +46,7 @@ def test_every_operator_has_a_module(entry):
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=IDS)
 def test_weights_have_the_models_size(entry, parameters):
-    trace = store.load_trace(entry.file)
+    trace = load_trace(entry.file)
     sizes = {}
     for tensor in trace.tensors.values():
         if tensor.role == "weight" and tensor.dtype == "bfloat16":
@@ -57,20 +58,20 @@ def test_weights_have_the_models_size(entry, parameters):
 
 
 def test_a_name_without_phase_takes_decode():
-    assert store.load_trace("gpt2").header.phase == "decode"
+    assert load_trace("gpt2").header.phase == "decode"
 
 
 def test_sizes_choose_the_phase_and_the_variant():
-    assert store.load_trace("gpt2", {"context": 9}).header.phase == "decode"
-    assert store.load_trace("gpt2", {"prompt": 9}).header.phase == "prefill"
-    one, four = (store.load_trace("gpt2", {"batch": b}, phase="train") for b in (1, 4))
+    assert load_trace("gpt2", {"context": 9}).header.phase == "decode"
+    assert load_trace("gpt2", {"prompt": 9}).header.phase == "prefill"
+    one, four = (load_trace("gpt2", {"batch": b}, phase="train") for b in (1, 4))
     assert one.header.sizes["batch"] == 1 and four.header.sizes["batch"] == 4
     assert len(one.operators) != len(four.operators)
 
 
 def test_an_unknown_name_tells_the_nearest_and_how_to_export():
     with pytest.raises(TraceError) as error:
-        store.load_trace("lama2-7b")
+        load_trace("lama2-7b")
     message = str(error.value)
     assert "did you mean 'llama2-7b'" in message
     assert "pip install 'accsim[torch]'" in message
@@ -82,7 +83,7 @@ def test_an_unrecorded_phase_tells_what_is_recorded():
     with pytest.raises(
         TraceError, match=r"decode, prefill.*accsim trace export llama2-70b --phase train"
     ):
-        store.load_trace("llama2-70b", phase="train")
+        load_trace("llama2-70b", phase="train")
 
 
 def test_an_empty_folder_has_no_traces(tmp_path):

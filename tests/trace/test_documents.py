@@ -7,8 +7,8 @@ import pytest
 
 import simulator
 from simulator.trace import catalogue
+from simulator.trace.load import load_trace
 from simulator.trace.lowering import lower_all
-from simulator.trace.store import load_trace
 
 PACKAGE = Path(simulator.__file__).parent
 README = (PACKAGE / "trace" / "README.md").read_text(encoding="utf-8")

@@ -11,9 +11,10 @@ import pytest
 
 from simulator.errors import TraceError
 from simulator.trace import catalogue
+from simulator.trace.load import load_trace
 from simulator.trace.lowering import lower_all
 from simulator.trace.schema import Trace
-from simulator.trace.store import load_trace, read_trace
+from simulator.trace.store import read_trace
 from simulator.trace.work import Gather, SparseDense
 
 ENTRIES = [entry for entry in catalogue.recorded() if ":" in entry.name]
@@ -76,7 +77,7 @@ def test_a_permuted_graph_asks_for_the_same_work() -> None:
 def test_loading_needs_no_torch() -> None:
     script = (
         "import sys; sys.modules['torch'] = sys.modules['torch_geometric'] = None\n"
-        "from simulator.trace.store import load_trace\n"
+        "from simulator.trace.load import load_trace\n"
         "trace = load_trace('gat:synthetic-cora', phase='train')\n"
         "assert len(trace.arrays) == 2\n"
     )

@@ -16,6 +16,7 @@ from simulator.errors import AccsimError, OutputError, TraceError
 from simulator.trace import store
 from simulator.trace.arrays import array_digest
 from simulator.trace.expressions import Expression
+from simulator.trace.load import load_trace
 from simulator.trace.schema import DTYPE_BITS, ROLES, Header, Operator, Tensor, TensorRef, Trace
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -86,7 +87,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, trace):
 def test_every_form_holds_the_same(tiny, tmp_path, suffix):
     path = store.save_trace(tiny, tmp_path / f"tiny{suffix}")
     assert store.read_trace(path) == tiny
-    assert store.load_trace(path) == tiny
+    assert load_trace(path) == tiny
     assert store.read_header(path) == tiny.header
 
 
@@ -209,7 +210,7 @@ def test_faults_are_told_in_one_line_with_their_place(tiny, tmp_path, fault):
     path = tmp_path / "tiny.jsonl"
     path.write_text(make(lines_of(tiny)))
     with pytest.raises(TraceError) as error:
-        store.load_trace(path)
+        load_trace(path)
     message = str(error.value)
     assert words in message
     assert f"{path}:{line}" in message
@@ -232,7 +233,7 @@ def test_damaged_compression(tiny, tmp_path, damage):
     path = tmp_path / "tiny.jsonl.gz"
     path.write_bytes(damage(store.compressed(store.trace_text(tiny))))
     with pytest.raises(TraceError) as error:
-        store.load_trace(path)
+        load_trace(path)
     assert str(path) in str(error.value)
 
 
@@ -240,20 +241,20 @@ def test_a_compression_bomb_is_not_unpacked(tmp_path):
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(b" " * (64 << 20)))
     with pytest.raises(TraceError, match="too large"):
-        store.load_trace(path)
+        load_trace(path)
 
 
 def test_text_that_is_not_utf8(tmp_path):
     path = tmp_path / "tiny.jsonl"
     path.write_bytes(b'{"accsim_trace": "\xff"}\n')
     with pytest.raises(TraceError, match="line of a trace"):
-        store.load_trace(path)
+        load_trace(path)
 
 
 def test_missing_files(tmp_path):
     for path in (tmp_path / "no.jsonl.gz", tmp_path / "no.trace", tmp_path):
         with pytest.raises(TraceError, match="no such trace"):
-            store.load_trace(path)
+            load_trace(path)
 
 
 def zipped(**members):
@@ -291,7 +292,7 @@ def test_array_faults(tiny, tmp_path, fault):
     (file,) = (path / "indices").iterdir()
     file.write_bytes(content)
     with pytest.raises(TraceError) as error:
-        store.load_trace(path)
+        load_trace(path)
     assert words in str(error.value)
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)
@@ -302,11 +303,11 @@ def test_a_missing_array(tiny, tmp_path):
     for file in (path / "indices").iterdir():
         file.unlink()
     with pytest.raises(TraceError, match="missing"):
-        store.load_trace(path)
+        load_trace(path)
 
 
 def test_a_concrete_trace_has_one_set_of_sizes(tiny, tmp_path):
     path = store.save_trace(tiny, tmp_path / "tiny.jsonl")
-    assert store.load_trace(path, {"batch": 2}) == tiny
+    assert load_trace(path, {"batch": 2}) == tiny
     with pytest.raises(AccsimError, match="recorded with batch=2"):
-        store.load_trace(path, {"batch": 3})
+        load_trace(path, {"batch": 3})

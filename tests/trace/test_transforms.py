@@ -4,9 +4,9 @@ import pytest
 
 from simulator.errors import OptionError
 from simulator.trace import transforms
+from simulator.trace.load import load_trace
 from simulator.trace.lowering import lower_all
 from simulator.trace.placement import storage_sizes
-from simulator.trace.store import load_trace
 
 
 @pytest.fixture(scope="module")

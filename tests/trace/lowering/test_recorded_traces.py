@@ -11,10 +11,10 @@ import pytest
 
 import simulator
 from simulator.trace.dependencies import dependencies
+from simulator.trace.load import load_trace
 from simulator.trace.lowering import lower_all, summary, unmapped
 from simulator.trace.placement import Placement
 from simulator.trace.schema import DTYPE_BITS
-from simulator.trace.store import load_trace
 
 FOLDER = Path(simulator.__file__).parent.parent / "workloads" / "traces"
 FILES = sorted(path for path in FOLDER.glob("*") if path.name.endswith((".jsonl.gz", ".trace")))
