@@ -25,6 +25,26 @@ def test_split_k_pays_with_partial_sums(lab: SimpleNamespace) -> None:
     assert played.loaded >= work.bytes_read + partial
 
 
+def test_the_kernel_that_adds_the_parts_has_its_own_ramp(lab: SimpleNamespace) -> None:
+    """Split products pay it once, others never."""
+    slower = lab.platform("a100-sxm-80gb", "launch.reduction_ramp=1.8us")
+    base = lab.platform("a100-sxm-80gb", "launch.reduction_ramp=0.8us")
+    for work, paid in ((lab.gemm(64, 64, 65536), 1e-6), (lab.gemm(64, 4096, 256), 0.0)):
+        times = [lab.Bench(platform).play(work).seconds for platform in (base, slower)]
+        assert times[1] - times[0] == pytest.approx(paid, abs=1e-12)
+
+
+@pytest.mark.parametrize("pitch", [4096, 6144, 8192, 12288])
+def test_no_pitch_of_rows_meets_a_few_channels(lab: SimpleNamespace, pitch: int) -> None:
+    """A skinny product whose rows lie a round number of bytes apart streams them as fast as one
+    whose rows do not, but for what its blocks have at their ends."""
+    rate = []
+    for k in (pitch, pitch - 64):
+        work = lab.gemm(64, 4096, k)
+        rate.append(2 * 4096 * k / lab.Bench(lab.platform("l40s")).play(work).seconds)
+    assert rate[0] == pytest.approx(rate[1], rel=0.12)
+
+
 def test_split_k_is_worth_it(lab: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     work = lab.gemm(64, 64, 16384)
     with_split = lab.play(work)
@@ -93,7 +113,7 @@ def test_narrow_weights_move_fewer_bytes(lab: SimpleNamespace, bits: int) -> Non
 
 def test_pruned_weights_save_traffic_and_no_products(lab: SimpleNamespace) -> None:
     thin_row = lab.gemm(1, 4096, 4096)
-    square = lab.gemm(1024, 1024, 1024)
+    square = lab.gemm(4096, 4096, 512)
 
     def pruned(work: SimpleNamespace) -> SimpleNamespace:
         a, b = work.reads
