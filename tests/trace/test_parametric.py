@@ -1,6 +1,5 @@
 """Fitting recovers the expressions exactly or refuses; binding puts numbers in."""
 
-import time
 from dataclasses import replace
 from itertools import product
 
@@ -132,9 +131,7 @@ def test_a_concrete_trace_cannot_be_bound():
         parametric.bind(export(1, 2), {})
 
 
-def test_binding_is_fast():
+def test_binding_runs_few_lines_for_an_operator(lines_run):
     trace = catalogue.open_recorded("llama2-7b", "decode")
     parametric.bind(trace, {"context": 5})
-    start = time.process_time()
-    parametric.bind(trace, {"context": 777})
-    assert time.process_time() - start < 0.15
+    assert lines_run(lambda: parametric.bind(trace, {"context": 777})) < 150 * len(trace.operators)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -92,31 +91,17 @@ def test_summary_conserves_bytes(trace, works):
     assert sum(line.bytes_read for line in lines) == sum(work.bytes_read for work in works)
 
 
-def lines_per_operator(trace):
-    """Lines of Python that run while the trace is lowered and its dependencies are found."""
-    count = 0
-
-    def tally(frame, event, argument):
-        nonlocal count
-        count += event == "line"
-        return tally
-
-    before = sys.gettrace()
-    sys.settrace(tally)
-    try:
-        dependencies(trace, lower_all(trace))
-    finally:
-        sys.settrace(before)
-    return count / len(trace.operators)
-
-
-def test_an_operator_costs_no_more_in_a_longer_trace():
+def test_an_operator_costs_no_more_in_a_longer_trace(lines_run):
     short, long = (load_trace(name, phase="decode") for name in ("gpt2", "llama2-7b"))
     for trace in (short, long):
         lower_all(trace)
     assert len(long.operators) > 5 * len(short.operators)
-    assert lines_per_operator(long) < 1.3 * lines_per_operator(short)
-    assert lines_per_operator(long) < 200
+    per_operator = [
+        lines_run(lambda trace=trace: dependencies(trace, lower_all(trace))) / len(trace.operators)
+        for trace in (short, long)
+    ]
+    assert per_operator[1] < 1.3 * per_operator[0]
+    assert per_operator[1] < 200
 
 
 def products(trace):
