@@ -73,6 +73,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("launch.attention_ramp", 0.02, 10, "us", 1e-6),
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
+    Parameter("chip.sm.mma_sync", 0.3, 1.0, width=0.15),
     Parameter("chip.sm.softmax_cycles", 20, 12000, whole=True, width=0.7),
     Parameter("chip.sm.softmax_exposed", 0.05, 1.0, width=0.3),
     Parameter("chip.sm.decode_cycles", 20, 12000, whole=True, width=0.7),
@@ -97,6 +98,7 @@ _POWER = "+power"
 _ONLY_OF: Mapping[str, tuple[str, ...]] = {
     "launch.product_ramp": ("gemm", "bmm", "moe"),
     "launch.attention_ramp": ("attention",),
+    "chip.sm.mma_sync": ("attention",),
     "chip.sm.softmax_cycles": ("attention",),
     "chip.sm.softmax_exposed": ("attention_prefill",),
     "chip.sm.decode_cycles": ("attention_decode",),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.gpu.mapping.attention_forward import tiling
 from simulator.gpu.mapping.attention_operands import even_steps
+from simulator.gpu.mapping.attention_tiles import tiling
 
 FLASH2 = "chip.sm.attention_instruction=mma.sync"
 
@@ -37,7 +37,7 @@ def test_decode_splits_a_long_context(lab: SimpleNamespace) -> None:
     short = lab.play(lab.attention(1, 64))
     long = lab.play(lab.attention(1, 64 * 64))
     assert len(short.kernels) == 1
-    assert long.kernels[1] == "elementwise"
+    assert long.kernels[1] == "attention join"
     assert long.seconds < 5 * short.seconds
 
 
