@@ -72,9 +72,18 @@ def forward(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
         "blocks": 1,
     }
     tasks = _tasks(spec, work, address, tile, mask)
-    ramp = attention_ramp(spec)
-    name = f"attention {tile.queries}x{tile.keys}"
-    return (Kernel(name, "sm", (program,), tasks, needs, ramp=ramp, alike=not work.causal),)
+    name, ramp = f"attention {tile.queries}x{tile.keys}", attention_ramp(spec)
+    return (Kernel(name, "sm", (program,), tasks, needs, ramp=ramp, period=_period(work, tile)),)
+
+
+def _period(work: Attention, tile: Tiling) -> int:
+    """Blocks after which their work begins anew: a causal mask makes those of a head (of a prompt,
+    where the same tile of all heads comes first) unlike each other."""
+    if not work.causal:
+        return 1
+    group = work.heads // work.kv_heads if tile.packed else 1
+    tiles = math.ceil(work.q_len * group / tile.queries)
+    return tiles * work.heads // group if tile.alone else tiles
 
 
 def _tasks(
