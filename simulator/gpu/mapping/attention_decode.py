@@ -39,10 +39,10 @@ from simulator.gpu.mapping.attention_operands import (
 )
 from simulator.gpu.mapping.attention_split import join, parts
 from simulator.gpu.mapping.attention_tiles import hopper_tile
-from simulator.gpu.mapping.rates import attention_ramp, matrix_units, product
-from simulator.gpu.mapping.streams import start
+from simulator.gpu.mapping.rates import attention_ramp, matrix_units, mma_sync_share, product
+from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.spec import GpuSpec
-from simulator.trace.work import Attention, Operand
+from simulator.trace.work import Attention, Elementwise, Operand
 
 TILE_ELEMENTS = 128 * 128
 """Of a step's keys in FlashAttention's kernels; half as many in those for one query."""
@@ -89,8 +89,9 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
     )
     fragments = -(-rows // unit) * unit
     scores = fragments * key_tile
-    pipe, products_qk = matrix_units(spec, work, 2 * scores * work.head_dim)
-    _, products_pv = matrix_units(spec, work, 2 * scores * work.value_dim)
+    share = mma_sync_share(spec)
+    pipe, products_qk = matrix_units(spec, work, 2 * scores * work.head_dim, share)
+    _, products_pv = matrix_units(spec, work, 2 * scores * work.value_dim, share)
     special, vector = softmax_units(spec, scores, fragments * work.value_dim)
     element = 4 if split > 1 else max(1, work.writes[0].bits // 8)
     out_bytes = rows * work.value_dim * element
@@ -168,7 +169,26 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
     program = Program((loads, computes), rooms | {"queries": 0, "keys": 0, "values": 0})
     name, ramp = f"decode attention split {split}", attention_ramp(spec)
     kernel = Kernel(name, "sm", (program,), tasks, needs, ramp=ramp)
-    return (kernel,) if split == 1 else (kernel, join(spec, work, address, split))
+    joins = (join(spec, work, address, split),) if split > 1 else ()
+    before, after = _swaps(spec, work, address)
+    return *before, kernel, *joins, *after
+
+
+def _swaps(
+    spec: GpuSpec, work: Attention, address: Addresses
+) -> tuple[Sequence[Kernel], Sequence[Kernel]]:
+    """What FlashAttention-2 runs before and after for grouped heads of one query: it takes a
+    group for rows of queries, and where prompts and key-value heads are several, that is a copy,
+    and so is the way back (``mha_varlen_fwd``)."""
+    swapped = work.q_len == 1 and 1 not in (work.batch, work.kv_heads)
+    grouped = work.heads > work.kv_heads
+    if spec.chip.sm.attention_instruction != "mma.sync" or not (swapped and grouped):
+        return (), ()
+    before, after = (
+        elementwise(spec, Elementwise((one,), (one,), one.bytes * 8 // one.bits, 0), address)
+        for one in (work.reads[0], work.writes[0])
+    )
+    return before, after
 
 
 def _with_steps(operand: Operand, address: Addresses, blocks: int, steps: int) -> Pattern:

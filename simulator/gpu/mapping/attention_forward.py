@@ -41,6 +41,7 @@ from simulator.gpu.mapping.attention_operands import (
     share_of_rows,
     softmax_units,
 )
+from simulator.gpu.mapping.attention_split import join, prompt_parts
 from simulator.gpu.mapping.attention_tiles import Tiling, shared_bytes, tiling
 from simulator.gpu.mapping.rates import attention_ramp, matrix_units, mma_sync_share, product
 from simulator.gpu.mapping.streams import start
@@ -49,6 +50,8 @@ from simulator.trace.work import Attention, Operand
 
 Steps = tuple[Step, ...]
 
+OF_MASK, KEYS, VALUES, STEPS, FIRST_ROW = 1, 2, 3, 4, 6
+"""Columns of the blocks."""
 USUAL_TILE = 128 * 128
 """Elements of a tile of queries at which a block's latency is ``softmax_cycles``."""
 
@@ -58,9 +61,11 @@ def forward(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
     tile = tiling(spec, work)
     sm = spec.chip.sm
     mask, others = mask_and_others(work)
+    tasks = _tasks(spec, work, address, tile, mask)
+    parts = 1 if mask else prompt_parts(spec, len(tasks), int(tasks[:, STEPS].max()))
     threads = (
         _loads(spec, work, address, tile, mask, others),
-        *_computes(spec, work, address, tile, mask is not None, 1 + len(others)),
+        *_computes(spec, work, _result(spec, work, address, parts), tile, mask, 1 + len(others)),
     )
     rooms = {"key room": tile.stages, "value room": tile.stages, "beside": 1}
     filled = dict.fromkeys(("queries", "keys", "values", "softmax"), 0)
@@ -71,9 +76,45 @@ def forward(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
         "shared": min(shared_bytes(work, tile.queries, tile.keys, tile.stages), sm.shared_memory),
         "blocks": 1,
     }
-    tasks = _tasks(spec, work, address, tile, mask)
     name, ramp = f"attention {tile.queries}x{tile.keys}", attention_ramp(spec)
-    return (Kernel(name, "sm", (program,), tasks, needs, ramp=ramp, period=_period(work, tile)),)
+    period = _period(work, tile)
+    if parts == 1:
+        return (Kernel(name, "sm", (program,), tasks, needs, ramp=ramp, period=period),)
+    tasks = _split(work, tile, tasks, parts)
+    kernel = Kernel(f"{name} split {parts}", "sm", (program,), tasks, needs, ramp=ramp, alike=False)
+    return kernel, join(spec, work, address, parts)
+
+
+def _result(spec: GpuSpec, work: Attention, address: Addresses, parts: int) -> Pattern:
+    """Where a block stores its rows: in the result, or, of several parts, behind everything."""
+    out = work.writes[0]
+    if parts == 1:
+        return share_of_rows("write", "store", out, address, work.value_dim * out.bits // 8, 5, 4)
+    row = work.value_dim * 4
+    return Pattern(
+        "write",
+        "store",
+        chunk=row,
+        base=spec.capacity_bytes,
+        coordinates=(row,),
+        inner=Coordinate(4),
+        inner_stride=row,
+    )
+
+
+def _split(work: Attention, tile: Tiling, tasks: np.ndarray, parts: int) -> np.ndarray:
+    """The blocks of all parts: each walks its share of the steps, if there are so many. Where the
+    first byte of a mask would stand, the part's first row."""
+    _, k, v = work.reads[:3]
+    _, keys = even_steps(work.kv_len, tile.keys)
+    split = np.repeat(tasks, parts, axis=0)
+    part = np.tile(np.arange(parts, dtype=np.int64), len(tasks))
+    cuts = [split[:, STEPS] * end // parts for end in (part, part + 1)]
+    split[:, KEYS] += cuts[0] * keys * work.head_dim * k.bits // 8
+    split[:, VALUES] += cuts[0] * keys * work.value_dim * v.bits // 8
+    split[:, STEPS] = cuts[1] - cuts[0]
+    split[:, OF_MASK] = split[:, FIRST_ROW] + part * work.batch * work.heads * work.q_len
+    return split[split[:, STEPS] > 0]
 
 
 def _period(work: Attention, tile: Tiling) -> int:
@@ -175,7 +216,12 @@ def _loads(
 
 
 def _computes(
-    spec: GpuSpec, work: Attention, address: Addresses, tile: Tiling, masked: bool, operands: int
+    spec: GpuSpec,
+    work: Attention,
+    result: Pattern,
+    tile: Tiling,
+    mask: Operand | None,
+    operands: int,
 ) -> tuple[Steps, ...]:
     """The thread of products and softmax, and, where warpgroups take turns, the one of what
     passes beside."""
@@ -192,7 +238,7 @@ def _computes(
     latency = Delay(clocks_fs(spec, sm.softmax_cycles * (1 + size) / 2))
     turns = (Wait("beside"), Release("softmax")) if tile.alone else ()
     body: Steps = (
-        Wait("keys", 1 + masked),
+        Wait("keys", 1 + (mask is not None)),
         product(spec, pipe, products_qk),
         Release("key room"),
         *turns,
@@ -203,12 +249,11 @@ def _computes(
         product(spec, pipe, products_pv),
         Release("value room"),
     )
-    row = work.value_dim * work.writes[0].bits // 8
     main: Steps = (
         Wait("queries", operands),
         Loop(Coordinate(3), body, alike=True),
         *((latency,) if tile.alone else ()),
-        Access(share_of_rows("write", "store", work.writes[0], address, row, 5, 4)),
+        Access(result),
     )
     if not tile.alone:
         return (main,)

@@ -61,6 +61,14 @@ def parts(spec: GpuSpec, heads: int, keys: int, tile: int) -> int:
     return max(1, min(sms // heads, keys // MIN_KEYS))
 
 
+def prompt_parts(spec: GpuSpec, blocks: int, tiles: int) -> int:
+    """Parts that each tile of queries of a prompt walks its tiles of keys in: FlashAttention-3
+    splits those of few blocks as well."""
+    if spec.chip.sm.attention_instruction != "wgmma" or tiles <= FEW_TILES:
+        return 1
+    return _even(blocks, spec.chip.sms, tiles)
+
+
 def _even(heads: int, room: int, tiles: int) -> int:
     """The fewest parts with which the blocks come near to filling whole waves of ``room``."""
     if heads >= FULL * room:
