@@ -2,12 +2,12 @@
 
 A block walks the keys and values of one key-value head for all queries of its group (which load
 them once).  The context is split over blocks as the library's heuristic says, and a second kernel
-joins the parts (``attention_split.py``).  With ``wgmma`` (FlashAttention-3) the kernel is that of
-prompts, tiles and all, and a block has its SM to itself; groups are padded to 64 rows with
-``mma.sync`` (FlashAttention-2).  Kernels for one query a head, and those of
-``tcgen05``, which multiply the other way round, pad to fragments of 16.  Whatever its context, a
-block spends ``decode_cycles`` before its first load; kernels of ``mma.sync`` spend
-``softmax_cycles`` in each step, as in ``attention_forward.py``.
+joins the parts (``attention_split.py``).  Queries are padded to a tile of 64 rows with ``wgmma``
+(FlashAttention-3), where a block has its SM to itself, and, in groups, with ``mma.sync``
+(FlashAttention-2).  Other kernels for one query a head, and those of ``tcgen05``, which multiply
+the other way round, pad to fragments of 16.  Whatever its context, a block spends
+``decode_cycles`` before its first load; kernels of ``mma.sync`` spend ``softmax_cycles`` in each
+step, as in ``attention_forward.py``.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ from simulator.gpu.mapping.attention_operands import (
     softmax_units,
 )
 from simulator.gpu.mapping.attention_split import join, parts
-from simulator.gpu.mapping.attention_tiles import hopper_tile
 from simulator.gpu.mapping.rates import attention_ramp, matrix_units, mma_sync_share, product
 from simulator.gpu.mapping.streams import elementwise, start
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention, Elementwise, Operand
 
 TILE_ELEMENTS = 128 * 128
-"""Of a step's keys in FlashAttention's kernels; half as many in those for one query."""
+"""Of a tile of keys in FlashAttention's kernels; half as many in those for one query."""
 MOST_KEYS = 128
 FRAGMENT_ROWS = 16
 GROUP_ROWS = 64
@@ -68,12 +67,10 @@ def decode(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kerne
     padded = alone or (group > 1 and sm.attention_instruction == "mma.sync")
     unit = GROUP_ROWS if padded else FRAGMENT_ROWS
     key_tile = max(16, min(MOST_KEYS, TILE_ELEMENTS // (1 if padded else 2) // dim))
-    if alone:
-        unit, key_tile = hopper_tile(dim, False, rows)
     k_row = work.head_dim * k.bits // 8
     v_row = work.value_dim * v.bits // 8
     tiles, keys = even_steps(work.kv_len, key_tile)
-    split = parts(spec, heads, work.kv_len, key_tile)
+    split = parts(spec, heads, work.kv_len, max(16, TILE_ELEMENTS // dim))
     cuts = np.array([tiles * i // split for i in range(split + 1)], dtype=np.int64)
     q_share = -(-q.bytes // heads)
     part, head = np.divmod(np.arange(split * heads, dtype=np.int64), heads)

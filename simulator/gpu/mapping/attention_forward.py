@@ -103,8 +103,8 @@ def _result(spec: GpuSpec, work: Attention, address: Addresses, parts: int) -> P
 
 
 def _split(work: Attention, tile: Tiling, tasks: np.ndarray, parts: int) -> np.ndarray:
-    """The blocks of all parts: each walks its share of the steps, if there are so many. Where the
-    first byte of a mask would stand, the part's first row."""
+    """The blocks of all parts: each walks its share of the steps, and stores zeros if it has none.
+    Where the first byte of a mask would stand, the part's first row."""
     _, k, v = work.reads[:3]
     _, keys = even_steps(work.kv_len, tile.keys)
     split = np.repeat(tasks, parts, axis=0)
@@ -114,7 +114,7 @@ def _split(work: Attention, tile: Tiling, tasks: np.ndarray, parts: int) -> np.n
     split[:, VALUES] += cuts[0] * keys * work.value_dim * v.bits // 8
     split[:, STEPS] = cuts[1] - cuts[0]
     split[:, OF_MASK] = split[:, FIRST_ROW] + part * work.batch * work.heads * work.q_len
-    return split[split[:, STEPS] > 0]
+    return split
 
 
 def _period(work: Attention, tile: Tiling) -> int:
