@@ -130,7 +130,8 @@ class Kernel:
     six coordinates.  ``needs`` are the agent's resources one task occupies, ``interval`` the
     femtoseconds between two task starts, ``ramp`` those from the kernel's start to its first
     task: instruction and constant fetch, descriptors.  ``alike`` says that tasks do equal work
-    in any stretch of the order, so that some of them can stand for the others.
+    in any stretch of the order that is whole ``period`` tasks long, so that some of them can stand
+    for the others.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Kernel:
     interval: int = 0
     ramp: int = 0
     alike: bool = True
+    period: int = 1
 
     @property
     def count(self) -> int:

@@ -97,8 +97,8 @@ class Sm(Block):
     """What the attention library's kernels are written for: FlashAttention-2 for ``mma.sync``,
     FlashAttention-3 for ``wgmma``, Blackwell's kernels for ``tcgen05``."""
     mma_sync: Fraction = 1.0
-    """Share of ``matrix`` that ``mma.sync`` reaches, where newer instructions reach more: its
-    operands pass through registers."""
+    """Share of ``matrix`` that attention kernels of ``mma.sync`` reach, however many share the SM:
+    each warp brings all keys and values from shared memory through its registers."""
     softmax_exposed: Fraction = 1.0
     """Share of a step's softmax that no product of another warpgroup hides, in kernels of
     ``wgmma`` and ``tcgen05``."""

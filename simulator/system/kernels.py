@@ -138,8 +138,9 @@ class Runner:
         return played if left_out is None else played.plus(left_out, 1)
 
     def _extrapolated(self, kernel: Kernel, at: int, before: Snapshot) -> KernelRun:
-        device, group = self.device, self.resident(kernel)
-        steps, touched = self._windows(kernel, group)
+        device, resident = self.device, self.resident(kernel)
+        group = -(-resident // kernel.period) * kernel.period
+        steps, touched = self._windows(kernel, resident)
         enough, counts = (MIN_GROUPS, GROUPS) if steps else (MIN_SHORT_GROUPS, SHORT_GROUPS)
         by_groups = kernel.alike and kernel.count >= enough * group
         handle = device.launch(kernel, at, group if by_groups else 0, steps)

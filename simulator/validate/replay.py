@@ -25,6 +25,8 @@ from simulator.validate.works import Works
 
 FEMTO = 10**15
 WEIGHT = "weight"
+WALKED = "kv_cache"
+"""Role of operands that a call walks once, all heads at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ class Use:
     address: int
     bytes: int
     written: bool
+    walked: bool = False
+    """Once from end to end, side by side with others, so that all of the call is touched between
+    one use of a byte and the next."""
 
 
 def play(platform: Platform, works: Works, method: Method) -> Call:
@@ -178,21 +183,26 @@ def _earlier(works: Works, places: Mapping[int, int], top: int, method: Method) 
                 # Copies lie one behind the other, beyond everything else.
                 shift = copy * top if operand.role == WEIGHT else 0
                 place = places[operand.storage] + operand.offset + shift
-                yield Use(place, operand.bytes, operand in work.writes)
+                walked = operand.role == WALKED
+                yield Use(place, operand.bytes, operand in work.writes, walked)
 
 
 def _within(uses: Iterator[Use], cache_bytes: int) -> list[Use]:
     """The most recent uses that the cache has room for, oldest first; of one that does not
-    fit, the end, which was touched last."""
-    left: list[Use] = []
-    seen: set[int] = set()
-    room = cache_bytes
+    fit, the end, which was touched last. What is walked is found again if the whole call fits:
+    else the next one has evicted each byte before it comes to it."""
+    unique: dict[int, Use] = {}
     for use in uses:
+        if use.bytes:
+            unique.setdefault(use.address, use)
+    fits = sum(use.bytes for use in unique.values()) <= cache_bytes
+    left: list[Use] = []
+    room = cache_bytes
+    for use in unique.values():
         if room <= 0:
             break
-        if use.address in seen or not use.bytes:
+        if use.walked and not fits:
             continue
-        seen.add(use.address)
         size = min(use.bytes, cache_bytes)
         left.append(Use(use.address + use.bytes - size, size, use.written))
         room -= use.bytes

@@ -98,9 +98,11 @@ def _gemm(row: Row, new: _Storages, method: Method) -> Works:
 
 
 def _attention(row: Row, new: _Storages, method: Method) -> Works:
-    """Rotate queries and keys, write the new keys and values into the cache, attend: what the
-    serving stacks time as one call, in two kernels.  A context call first turns the lengths of
-    its prompts into offsets.  Operators that end in :data:`KERNEL_ALONE` attend only."""
+    """Write the new keys and values into the cache, attend: what the serving stacks time as one
+    call, in two kernels.  Two of the three collectors hand over queries that are rotated already
+    (vLLM's ``impl.forward``, SGLang's ``RadixAttention``); TensorRT-LLM's rotates them in the
+    kernel that appends.  A context call first turns the lengths of its prompts into offsets.
+    Operators that end in :data:`KERNEL_ALONE` attend only."""
     names = ("batch", "heads", "kv_heads", "head_dim", "q_len", "kv_len")
     batch, heads, kv_heads, head_dim, q_len, kv_len = (row.sizes[name] for name in names)
     if heads % kv_heads:
@@ -109,7 +111,7 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
         raise Unsupported("more queries than keys")
     query = batch * heads * q_len * head_dim
     added = batch * kv_heads * q_len * head_dim
-    q, plain_q = new(query), new(query)
+    q = new(query)
     new_k, new_v = new(added), new(added)
     k, v = (new(batch * kv_heads * kv_len * head_dim, "kv_cache") for _ in range(2))
     # The cache holds whole pages of tokens; new ones lie at its end.
@@ -117,9 +119,7 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
         Operand(one.storage, one.bytes - part.bytes, part.bytes, one.bits, one.dtype, one.role)
         for one, part in ((k, new_k), (v, new_v))
     )
-    prepare = Elementwise(
-        (plain_q, new_k, new_v), (q, *ends), elements=query + 2 * added, vector_per_element=3
-    )
+    append = Elementwise((new_k, new_v), ends, elements=2 * added, vector_per_element=0)
     attend = Attention(
         (q, k, v),
         (new(query),),
@@ -135,10 +135,10 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
     if row.operator.endswith(KERNEL_ALONE):
         return (attend,)
     if row.operator.startswith("attention_decode"):
-        return (prepare, attend)
+        return (append, attend)
     lengths = new(batch, dtype="int32")
     plan = Elementwise((lengths,), (new(batch + 1, dtype="int32"),), elements=batch + 1)
-    return (plan, prepare, attend)
+    return (plan, append, attend)
 
 
 # --------------------------------------------------------------------------------- experts

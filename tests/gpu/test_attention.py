@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.gpu.mapping.attention_forward import tiling
 from simulator.gpu.mapping.attention_operands import even_steps
+from simulator.gpu.mapping.attention_split import parts, prompt_parts
+from simulator.gpu.mapping.attention_tiles import tiling
 
 FLASH2 = "chip.sm.attention_instruction=mma.sync"
 
@@ -37,8 +39,71 @@ def test_decode_splits_a_long_context(lab: SimpleNamespace) -> None:
     short = lab.play(lab.attention(1, 64))
     long = lab.play(lab.attention(1, 64 * 64))
     assert len(short.kernels) == 1
-    assert long.kernels[1] == "elementwise"
+    assert long.kernels[1] == "attention join"
     assert long.seconds < 5 * short.seconds
+
+
+def test_parts_are_those_of_the_libraries(lab: SimpleNamespace) -> None:
+    """FlashAttention-2 on 108 SMs fills 216 blocks: 48 heads take 4 parts (0.89 of a wave; one
+    part more would be 0.56 of two), 173 none. FlashAttention-3 leaves four tiles alone."""
+    ampere, hopper = lab.a100.spec, lab.platform("h100-sxm").spec
+    assert parts(ampere, 48, 4096, 128) == 4
+    assert parts(ampere, 173, 4096, 128) == 1
+    assert parts(ampere, 1, 256, 128) == 2
+    assert parts(hopper, 1, 512, 128) == 1
+    assert parts(hopper, 1, 1024, 128) == 8
+    assert parts(hopper, 66, 131072, 128) == 2
+    assert prompt_parts(hopper, 32, 16) == 4
+    assert prompt_parts(hopper, 106, 16) == prompt_parts(ampere, 32, 16) == 1
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_split_prompt_computes_the_same(lab: SimpleNamespace, causal: bool) -> None:
+    """Parts load the keys of the whole once, queries once each, and store sums that are joined."""
+    work = lab.attention(4, 1024, q_len=1024, dim=128, causal=causal)
+    on = lab.platform("h100-sxm")
+    split = lab.play(work, on=on)
+    count = prompt_parts(on.spec, 32, 8 if causal else 6)
+    assert [name.partition(" ")[0] for name in split.kernels] == ["attention"] * 2
+    sums = 4 * count * 4 * 1024 * 128
+    assert split.stored == sums + work.bytes_written
+    assert split.dram_read <= work.bytes_read + 1
+    alone = lab.play(work, on=lab.platform("h100-sxm", FLASH2))
+    assert split.seconds < alone.seconds
+
+
+def test_a_joining_block_of_flash_2_waits_for_each_part(lab: SimpleNamespace) -> None:
+    """More parts take longer to join, a latency of the L2 each."""
+    chip = lab.a100.spec.chip
+    work = lab.attention(1, 64 * 128, dim=128)
+    assert lab.a100.kernels(work, lab.address)[1].name == "attention join"
+    few, many = (lab.play(lab.attention(1, 128 * tiles, dim=128)).seconds for tiles in (16, 64))
+    hit = lab.a100.spec.l2.hit_latency_cycles / chip.clock
+    assert many - few > (64 - 16) * hit
+
+
+def test_flash_2_copies_grouped_queries(lab: SimpleNamespace) -> None:
+    """Where prompts and key-value heads are several: q and the result, each read and written."""
+    count = {
+        (batch, kv_heads): len(
+            lab.a100.kernels(lab.attention(8, 64, kv_heads=kv_heads, batch=batch), lab.address)
+        )
+        for batch in (1, 2)
+        for kv_heads in (1, 2, 8)
+    }
+    assert count == {(1, 1): 1, (1, 2): 1, (1, 8): 1, (2, 1): 1, (2, 2): 3, (2, 8): 1}
+
+
+def test_causal_blocks_begin_anew(lab: SimpleNamespace) -> None:
+    """A period of blocks does the same as the next one: heads of FlashAttention-2, prompts of
+    later kernels."""
+    work = lab.attention(4, 512, q_len=512, dim=128, batch=3, causal=True)
+    for name, period in (("a100-sxm-80gb", 8), ("h100-sxm", 16), ("b200", 16)):
+        kernel = lab.platform(name).kernels(work, lab.address)[0]
+        steps = kernel.tasks[:, 4]
+        assert kernel.period == period
+        assert (steps.reshape(-1, period) == steps[:period]).all()
+        assert np.ptp(steps[:period]) > 0
 
 
 def test_more_queries_per_key_are_no_cliff(lab: SimpleNamespace) -> None:

@@ -126,6 +126,15 @@ def test_what_the_data_call_bad_is_bad(one_row):
     assert why_bad(one_row("attention_decode.csv", **alone))
     assert why_bad(one_row("attention_decode.csv", **{**alone, "time_us_max": 13})) is None
     assert why_bad(one_row("attention_decode.csv", **{**alone, "heads": 32})) is None
+    window = {"gpu": "B200-SXM", "head_dim": 64, "q_len": 512, "kv_len": 512}
+    once = {"time_us": 12, "time_us_min": 12, "time_us_max": 12}
+    mean, median = ({"time_us": t, "time_us_min": 12, "time_us_max": 30} for t in (21, 28))
+    assert why_bad(one_row("attention_prefill.csv", **window, **once))
+    assert why_bad(one_row("attention_prefill.csv", **window, **mean))
+    assert why_bad(one_row("attention_prefill.csv", **window, **median)) is None
+    assert why_bad(one_row("attention_prefill.csv", **{**window, "head_dim": 128}, **once)) is None
+    short = {**window, "q_len": 128, "kv_len": 128}
+    assert why_bad(one_row("attention_prefill.csv", **short, **once)) is None
     assert why_bad(one_row("moe.csv", topk=22, num_experts=64))
     assert why_bad(one_row("moe.csv", inter_size=1856))
     assert why_bad(one_row("moe.csv")) is None

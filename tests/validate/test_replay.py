@@ -66,6 +66,16 @@ def test_every_kind_of_row_plays_and_says_the_same_twice(one_row, name):
     assert first.kernels
 
 
+def test_a_context_longer_than_the_cache_is_read_again(one_row):
+    """Each byte is evicted before the next call comes to it; a short one is found whole."""
+    for kv_len, found in ((1024, True), (16384, False)):
+        row = one_row("attention_decode.csv", batch=4, heads=8, kv_heads=8, kv_len=kv_len)
+        works = works_of(row, WARM)
+        context = sum(one.bytes for one in works[-1].reads[1:])
+        read = sum(run.dram_read for run in at_highest_clock(A100, works, WARM).runs)
+        assert (read < 0.1 * context) if found else (read >= 0.999 * context), kv_len
+
+
 def test_what_does_not_fit_is_refused(one_row):
     row = one_row("gemm.csv", m=1 << 20, n=1 << 20, k=64)
     with pytest.raises(CapacityError, match="a100-sxm-80gb: needs"):

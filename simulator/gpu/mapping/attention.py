@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Kernel
 from simulator.gpu.mapping.attention_backward import backward
-from simulator.gpu.mapping.attention_decode import MIN_SPLIT_KEYS, decode
+from simulator.gpu.mapping.attention_decode import decode
 from simulator.gpu.mapping.attention_forward import forward
+from simulator.gpu.mapping.attention_split import MIN_KEYS
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Attention
 
@@ -45,4 +46,4 @@ def _packs(spec: GpuSpec, work: Attention) -> bool:
     if spec.chip.sm.attention_instruction != "mma.sync":
         single = single and not work.causal
     few = work.batch * work.kv_heads < spec.chip.sms
-    return single or (few and work.kv_len >= 2 * MIN_SPLIT_KEYS)
+    return single or (few and work.kv_len >= 2 * MIN_KEYS)

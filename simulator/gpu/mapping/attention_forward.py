@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +41,8 @@ from simulator.gpu.mapping.attention_operands import (
     share_of_rows,
     softmax_units,
 )
+from simulator.gpu.mapping.attention_split import join, prompt_parts
+from simulator.gpu.mapping.attention_tiles import Tiling, shared_bytes, tiling
 from simulator.gpu.mapping.rates import attention_ramp, matrix_units, mma_sync_share, product
 from simulator.gpu.mapping.streams import start
 from simulator.gpu.spec import GpuSpec
@@ -49,88 +50,10 @@ from simulator.trace.work import Attention, Operand
 
 Steps = tuple[Step, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """Tile sides of a kernel, and what a block takes."""
-
-    queries: int
-    keys: int
-    stages: int
-    """Buffers of keys, and of values."""
-    threads: int
-    alone: bool
-    """Whether a block takes all registers of its SM."""
-    packed: bool = False
-    """Whether a tile holds the queries of all heads of a group."""
-
-
-HOPPER_TILES: tuple[tuple[int, int, int, int], ...] = (
-    (64, 192, 192, 128),
-    (96, 192, 144, 128),
-    (128, 128, 176, 128),
-    (192, 128, 112, 112),
-    (256, 128, 80, 80),
-)
-"""Head dimension at most, queries, keys, keys of a causal kernel (``hopper/tile_size.h``)."""
+OF_MASK, KEYS, VALUES, STEPS, FIRST_ROW = 1, 2, 3, 4, 6
+"""Columns of the blocks."""
 USUAL_TILE = 128 * 128
 """Elements of a tile of queries at which a block's latency is ``softmax_cycles``."""
-WARPGROUP = 128
-"""Threads; with ``wgmma`` one warpgroup has 64 rows of queries and one more loads."""
-
-
-PACKING_PAYS = 0.9
-"""FlashAttention-3 packs the heads of a group where tiles of single heads would be fuller by less
-than this ratio (``heuristics.h``)."""
-
-
-def tiling(spec: GpuSpec, work: Attention) -> Tiling:
-    """The library's tiles for these heads, halved until they fit the shared memory."""
-    dim = max(work.head_dim, work.value_dim)
-    match spec.chip.sm.attention_instruction:
-        case "mma.sync":
-            keys = 128 if dim <= 64 else 64
-            chosen = Tiling(128, keys, 1, 128 if dim <= 128 else 256, alone=False)
-        case "wgmma":
-            queries, full, causal = next(
-                (sides for most, *sides in HOPPER_TILES if dim <= most), (64, 64, 64)
-            )
-            keys = causal if work.causal else full
-            packed = _fill(work, queries, 1) < PACKING_PAYS * _fill(work, queries, None)
-            rows = work.q_len * (work.heads // work.kv_heads if packed else 1)
-            queries = min(queries, -(-rows // 64) * 64)
-            threads = (queries // 64 + 1) * WARPGROUP
-            chosen = Tiling(queries, keys, 2, threads, alone=True, packed=packed)
-        case "tcgen05":
-            # Two tiles of 128 rows take turns where tensor memory holds both sums.
-            chosen = Tiling(256 if dim <= 128 else 128, 128, 2, 4 * WARPGROUP, alone=True)
-    return _fitting(spec, work, chosen)
-
-
-def _fill(work: Attention, queries: int, group: int | None) -> float:
-    """Share of the rows of all tiles that hold a query, with the heads of a group in one."""
-    rows = work.q_len * (group or work.heads // work.kv_heads)
-    return rows / (math.ceil(rows / queries) * queries)
-
-
-def _fitting(spec: GpuSpec, work: Attention, wanted: Tiling) -> Tiling:
-    queries, keys = wanted.queries, wanted.keys
-    while shared_bytes(work, queries, keys, wanted.stages) > spec.chip.sm.shared_memory:
-        if max(queries, keys) <= 16:
-            break
-        queries, keys = (queries // 2, keys) if queries >= keys else (queries, keys // 2)
-    # Libraries have a smaller tile for what would leave half of the SMs without a block.
-    blocks = work.batch * work.heads * math.ceil(work.q_len / queries)
-    if 2 * blocks <= spec.chip.sms and queries > 64:
-        queries = max(64, queries // 2)
-    return replace(wanted, queries=queries, keys=keys)
-
-
-def shared_bytes(work: Attention, queries: int, keys: int, stages: int) -> int:
-    """Shared memory of a block."""
-    q, k, v = work.reads[:3]
-    step = keys * (work.head_dim * k.bits + work.value_dim * v.bits)
-    return (queries * work.head_dim * q.bits + stages * step) // 8
 
 
 def forward(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
@@ -138,9 +61,11 @@ def forward(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
     tile = tiling(spec, work)
     sm = spec.chip.sm
     mask, others = mask_and_others(work)
+    tasks = _tasks(spec, work, address, tile, mask)
+    parts = 1 if mask else prompt_parts(spec, len(tasks), int(tasks[:, STEPS].max()))
     threads = (
         _loads(spec, work, address, tile, mask, others),
-        *_computes(spec, work, address, tile, mask is not None, 1 + len(others)),
+        *_computes(spec, work, _result(spec, work, address, parts), tile, mask, 1 + len(others)),
     )
     rooms = {"key room": tile.stages, "value room": tile.stages, "beside": 1}
     filled = dict.fromkeys(("queries", "keys", "values", "softmax"), 0)
@@ -151,19 +76,69 @@ def forward(spec: GpuSpec, work: Attention, address: Addresses) -> Sequence[Kern
         "shared": min(shared_bytes(work, tile.queries, tile.keys, tile.stages), sm.shared_memory),
         "blocks": 1,
     }
-    tasks = _tasks(work, address, tile, mask)
-    ramp = attention_ramp(spec)
-    name = f"attention {tile.queries}x{tile.keys}"
-    return (Kernel(name, "sm", (program,), tasks, needs, ramp=ramp, alike=not work.causal),)
+    name, ramp = f"attention {tile.queries}x{tile.keys}", attention_ramp(spec)
+    period = _period(work, tile)
+    if parts == 1:
+        return (Kernel(name, "sm", (program,), tasks, needs, ramp=ramp, period=period),)
+    tasks = _split(work, tile, tasks, parts)
+    kernel = Kernel(f"{name} split {parts}", "sm", (program,), tasks, needs, ramp=ramp, alike=False)
+    return kernel, join(spec, work, address, parts)
 
 
-def _tasks(work: Attention, address: Addresses, tile: Tiling, mask: Operand | None) -> np.ndarray:
+def _result(spec: GpuSpec, work: Attention, address: Addresses, parts: int) -> Pattern:
+    """Where a block stores its rows: in the result, or, of several parts, behind everything."""
+    out = work.writes[0]
+    if parts == 1:
+        return share_of_rows("write", "store", out, address, work.value_dim * out.bits // 8, 5, 4)
+    row = work.value_dim * 4
+    return Pattern(
+        "write",
+        "store",
+        chunk=row,
+        base=spec.capacity_bytes,
+        coordinates=(row,),
+        inner=Coordinate(4),
+        inner_stride=row,
+    )
+
+
+def _split(work: Attention, tile: Tiling, tasks: np.ndarray, parts: int) -> np.ndarray:
+    """The blocks of all parts: each walks its share of the steps, and stores zeros if it has none.
+    Where the first byte of a mask would stand, the part's first row."""
+    _, k, v = work.reads[:3]
+    _, keys = even_steps(work.kv_len, tile.keys)
+    split = np.repeat(tasks, parts, axis=0)
+    part = np.tile(np.arange(parts, dtype=np.int64), len(tasks))
+    cuts = [split[:, STEPS] * end // parts for end in (part, part + 1)]
+    split[:, KEYS] += cuts[0] * keys * work.head_dim * k.bits // 8
+    split[:, VALUES] += cuts[0] * keys * work.value_dim * v.bits // 8
+    split[:, STEPS] = cuts[1] - cuts[0]
+    split[:, OF_MASK] = split[:, FIRST_ROW] + part * work.batch * work.heads * work.q_len
+    return split
+
+
+def _period(work: Attention, tile: Tiling) -> int:
+    """Blocks after which their work begins anew: a causal mask makes those of a head (of a prompt,
+    where the same tile of all heads comes first) unlike each other."""
+    if not work.causal:
+        return 1
+    group = work.heads // work.kv_heads if tile.packed else 1
+    tiles = math.ceil(work.q_len * group / tile.queries)
+    return tiles * work.heads // group if tile.alone else tiles
+
+
+def _tasks(
+    spec: GpuSpec, work: Attention, address: Addresses, tile: Tiling, mask: Operand | None
+) -> np.ndarray:
     """(block, 7): program, first byte of mask, keys and values, steps, rows, first row."""
     _, k, v = work.reads[:3]
     group = work.heads // work.kv_heads if tile.packed else 1
     heads, rows = work.heads // group, work.q_len * group
     tiles = math.ceil(rows / tile.queries)
-    head, row = np.divmod(np.arange(work.batch * heads * tiles, dtype=np.int64), tiles)
+    if tile.alone:
+        head, row = _rows_before_heads(work, heads, tiles, heads_in_cache(spec, work) // group)
+    else:
+        head, row = np.divmod(np.arange(work.batch * heads * tiles, dtype=np.int64), tiles)
     most, _ = even_steps(work.kv_len, tile.keys)
     if work.causal:
         # Longest rows first, so that the tail of the launch is made of short ones.
@@ -189,6 +164,26 @@ def _tasks(work: Attention, address: Addresses, tile: Tiling, mask: Operand | No
             first,
         ]
     )
+
+
+def heads_in_cache(spec: GpuSpec, work: Attention) -> int:
+    """Query heads whose keys and values the L2 holds together."""
+    kv_bytes = (work.reads[1].bytes + work.reads[2].bytes) // (work.batch * work.kv_heads)
+    return max(1, spec.l2.kept // max(kv_bytes, 1)) * (work.heads // work.kv_heads)
+
+
+def _rows_before_heads(
+    work: Attention, heads: int, tiles: int, together: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Head and tile of each block, of a prompt after the other: the same tile of as many heads as
+    go ``together``, then the next tile (``hopper/tile_scheduler.hpp``)."""
+    head = np.arange(heads, dtype=np.int64)
+    section = head // max(together, 1)
+    row = np.repeat(np.arange(tiles, dtype=np.int64), heads)
+    head = np.tile(head, tiles)
+    order = np.lexsort((head, row, np.tile(section, tiles)))
+    prompts = np.repeat(np.arange(work.batch, dtype=np.int64), heads * tiles)
+    return prompts * heads + np.tile(head[order], work.batch), np.tile(row[order], work.batch)
 
 
 def _loads(
@@ -221,7 +216,12 @@ def _loads(
 
 
 def _computes(
-    spec: GpuSpec, work: Attention, address: Addresses, tile: Tiling, masked: bool, operands: int
+    spec: GpuSpec,
+    work: Attention,
+    result: Pattern,
+    tile: Tiling,
+    mask: Operand | None,
+    operands: int,
 ) -> tuple[Steps, ...]:
     """The thread of products and softmax, and, where warpgroups take turns, the one of what
     passes beside."""
@@ -238,7 +238,7 @@ def _computes(
     latency = Delay(clocks_fs(spec, sm.softmax_cycles * (1 + size) / 2))
     turns = (Wait("beside"), Release("softmax")) if tile.alone else ()
     body: Steps = (
-        Wait("keys", 1 + masked),
+        Wait("keys", 1 + (mask is not None)),
         product(spec, pipe, products_qk),
         Release("key room"),
         *turns,
@@ -249,12 +249,11 @@ def _computes(
         product(spec, pipe, products_pv),
         Release("value room"),
     )
-    row = work.value_dim * work.writes[0].bits // 8
     main: Steps = (
         Wait("queries", operands),
         Loop(Coordinate(3), body, alike=True),
         *((latency,) if tile.alone else ()),
-        Access(share_of_rows("write", "store", work.writes[0], address, row, 5, 4)),
+        Access(result),
     )
     if not tile.alone:
         return (main,)
