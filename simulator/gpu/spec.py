@@ -51,6 +51,9 @@ class Sm(Block):
     """32-bit registers."""
     shared_memory: Bytes
     """Shared memory that thread blocks can use."""
+    l1: Bytes = 0
+    """First-level cache where it is an array of its own; 0: what ``shared_memory`` leaves of one
+    array, all of it beside kernels that use none."""
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
     decode_cycles: Count

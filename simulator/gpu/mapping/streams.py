@@ -112,7 +112,8 @@ def _pieces(operand: Operand, tasks: int) -> tuple[int, int]:
     return count, -(-share // (count * SECTOR_BYTES)) * SECTOR_BYTES
 
 
-def _pattern(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pattern:
+def share(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pattern:
+    """A task's part of an operand that all tasks pass once."""
     base = address(operand)
     count, size = _pieces(operand, tasks)
     span = max(operand.span, operand.bytes)
@@ -143,7 +144,7 @@ def _walk(
     ``passes``."""
     operations = work.operations
     load: list[Step] = [
-        Access(_pattern("read", operand, address, tasks), token="loaded")
+        Access(share("read", operand, address, tasks), token="loaded")
         for operand in work.reads
         if operand.bytes
     ]
@@ -159,7 +160,7 @@ def _walk(
         body.append(Compute("special", special))
     steps.extend(body if loops == 1 else [Loop(loops, tuple(body))])
     steps.extend(
-        Access(_pattern("write", operand, address, tasks))
+        Access(share("write", operand, address, tasks))
         for operand in work.writes
         if operand.bytes
     )
