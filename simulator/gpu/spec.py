@@ -52,8 +52,7 @@ class Sm(Block):
     shared_memory: Bytes
     """Shared memory that thread blocks can use."""
     l1: Bytes = 0
-    """First-level cache where it is an array of its own; 0: what ``shared_memory`` leaves of one
-    array, all of it beside kernels that use none."""
+    """First-level cache beside kernels that use little shared memory; 0: as much as that."""
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
     decode_cycles: Count

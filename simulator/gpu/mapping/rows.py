@@ -15,6 +15,7 @@ end, tails of a warp, loads of weights that L1 holds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -121,12 +122,14 @@ class _Rows:
     base: int
     bytes: int
 
-    def pattern(self, kind: str, stretch: Stretch, parts: int = 1) -> Pattern:
-        """A step; of ``parts`` that lie behind each other in each row."""
+    def pattern(
+        self, kind: str, stretch: Stretch, parts: int = 1, share: float = 1.0
+    ) -> Pattern:
+        """A step, or a share of its bytes; of ``parts`` that lie behind each other in each row."""
         return Pattern(
             kind,
             "store" if kind == "write" else "load",
-            chunk=stretch.step,
+            chunk=math.ceil(stretch.step * share),
             base=self.base + stretch.begin,
             coordinates=(self.bytes * parts,),
             loops=(stretch.step,),
@@ -170,15 +173,17 @@ def library_rows(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[K
     written = _Rows(result, address(result), result.bytes // rows)
     singles = threads * element if kernel.singles else 0
     along = stretches(row_bytes, threads * at_once, singles)
-    again = not _fits_l1(spec, needs, row_bytes)
+    lost = _lost(spec, needs, row_bytes)
     steps: list[Step] = [start(spec)]
     for number, walk in enumerate(kernel.walks):
         if number:
             steps += _arithmetic(spec, kernel.meeting, threads, kernel.meeting_cycles)
         for stretch in along:
             body: list[Step] = []
-            if again or not number:
+            if not number:
                 body.append(Access(read.pattern("read", stretch)))
+            elif lost:
+                body.append(Access(read.pattern("read", stretch, share=lost)))
             body += _arithmetic(spec, walk, stretch.step / element)
             if number == len(kernel.walks) - 1:
                 body.append(Access(written.pattern("write", stretch), "stored"))
@@ -237,12 +242,13 @@ def _arithmetic(spec: GpuSpec, walk: Walk, elements: float, cycles: int = 0) -> 
     return steps
 
 
-def _fits_l1(spec: GpuSpec, needs: Mapping[str, int], row_bytes: int) -> bool:
-    """Whether L1 holds a row of each resident block; it does not keep what is written."""
+def _lost(spec: GpuSpec, needs: Mapping[str, int], row_bytes: int) -> float:
+    """Share of a row that L1 has lost when it is walked again, after every other resident block has
+    gone on by a row's bytes: that of the array which those fill, as if by chance."""
     sm = spec.chip.sm
     by_registers = sm.registers // needs["registers"]
     blocks = min(sm.threads // needs["threads"], by_registers, sm.thread_blocks)
-    return blocks * row_bytes < (sm.l1 or sm.shared_memory)
+    return min(1.0, blocks * row_bytes / (sm.l1 or sm.shared_memory))
 
 
 def _small(work: RowWise, address: Addresses, tasks: int) -> list[Step]:
