@@ -39,6 +39,8 @@ PIECE_BYTES = 4096
 SECTOR_BYTES = 32
 MAX_TASKS = 1 << 16
 """Beyond this many blocks each takes a larger piece; the simulated traffic is the same."""
+STREAM_TASKS = 1 << 21
+"""The same where all operands are dense: a larger piece would change the order in which DRAM sees them."""
 FEW_OPERANDS = 8
 
 
@@ -102,7 +104,7 @@ def rowwise(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[Kernel
 
 
 def _tasks(size: int, piece: int) -> int:
-    return max(1, min(MAX_TASKS, -(-size // piece)))
+    return max(1, min(STREAM_TASKS, -(-size // piece)))
 
 
 def _pieces(operand: Operand, tasks: int) -> tuple[int, int]:
