@@ -9,7 +9,7 @@ softmax stay in the registers of a warp each.
 Instructions an element are those on the fp32 lanes and special units in the loops that CUDA
 12.9 compiles for sm_80 from the published source: ``layer_norm_kernel.cu``, ``SoftMax.cu``,
 ``PersistentSoftmax.cuh`` of PyTorch 2.0, ``layernorm_kernels.cu`` and ``activation_kernels.cu`` of vLLM
-0.2, which loads single elements.  Left out: how rows that are not aligned to vectors begin and
+0.2, which loads single elements; an address of 64 bits counts twice.  Left out: how rows that are not aligned to vectors begin and
 end, tails of a warp, loads of weights that L1 holds.
 """
 
@@ -30,6 +30,9 @@ from simulator.trace.work import Elementwise, Operand, RowWise
 VECTOR_BYTES = 16
 MOST_THREADS = 1024
 WARP = 32
+DEPENDENT_CYCLES = 6
+"""From one instruction to one that needs its result: 4 for fp32 arithmetic, more for conversions and
+branches (arXiv 2503.20481)."""
 WARPS = 4
 """Of a block whose warps have rows of their own."""
 
@@ -40,6 +43,8 @@ class Walk:
 
     vector: float
     special: float = 0
+    chain: int = 0
+    """Instructions of a step that depend on each other, from one load to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ KERNELS: Mapping[str, RowKernel] = {
         threads=lambda at_once, columns: 4 * WARP,
         loaded=lambda element: 4 * element,
         # Welford's update with a reciprocal; centre, scale, weight and bias.
-        walks=(Walk(8, 1), Walk(3)),
+        walks=(Walk(8, 1, 20), Walk(3, chain=10)),
         # Five shuffles of three values, two of warps through shared memory, seven combinations.
         meeting=Walk(90, 6),
         meeting_cycles=800,
@@ -84,7 +89,7 @@ KERNELS: Mapping[str, RowKernel] = {
         threads=softmax_threads,
         loaded=lambda element: VECTOR_BYTES,
         # Maximum; exponential and sum; exponential and quotient.
-        walks=(Walk(1.2), Walk(8.3, 1), Walk(15, 3)),
+        walks=(Walk(1.2, chain=14), Walk(8.3, 1, 24), Walk(15, 3, 20)),
         meeting=Walk(20),
         meeting_cycles=400,
         singles=True,
@@ -95,12 +100,12 @@ KERNELS: Mapping[str, RowKernel] = {
         threads=lambda at_once, columns: min(columns, MOST_THREADS),
         loaded=lambda element: element,
         # Sum of squares; scale and weight: most of it addresses.
-        walks=(Walk(5), Walk(8)),
+        walks=(Walk(6, chain=8), Walk(11, chain=15)),
         meeting=Walk(20),
         meeting_cycles=500,
     ),
 }
-ACTIVATION = Walk(24, 3)
+ACTIVATION = Walk(27, 3, 24)
 """Of a gated activation that is walked element by element: a precise exponential and quotient,
 conversions, addresses."""
 
@@ -233,6 +238,7 @@ def _held(spec: GpuSpec, work: RowWise, kernel: RowKernel, address: Addresses) -
 
 def _arithmetic(spec: GpuSpec, walk: Walk, elements: float, cycles: int = 0) -> list[Step]:
     """Instructions of a block; its warps wait for their own last ones, so pipes add up."""
+    cycles += DEPENDENT_CYCLES * walk.chain
     steps: list[Step] = []
     if walk.special:
         steps.append(Compute("special", special_units(spec, walk.special * elements)))
