@@ -51,6 +51,8 @@ class Sm(Block):
     """32-bit registers."""
     shared_memory: Bytes
     """Shared memory that thread blocks can use."""
+    l1: Bytes = 0
+    """First-level cache beside kernels that use little shared memory; 0: as much as that."""
     matrix: dict[MatrixType, Count]
     """Dense matrix operations per clock (a multiply-add is two), by operand type."""
     decode_cycles: Count

@@ -14,8 +14,12 @@ multiply-add is two) by the kind of unit that performs them:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+
+RowLibrary = Literal["", "norm", "softmax", "serving"]
+"""Whose kernel walks rows: PyTorch's norms, its softmax, norms of serving stacks; "": any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,9 @@ class Elementwise(Work):
     elements: int = 0
     vector_per_element: int = 1
     special_per_element: int = 0
+    rows: int = 0
+    """Rows that a serving stack's kernel walks element by element, a thread block each; 0 for
+    kernels that load vectors, wherever rows begin."""
 
     @property
     def operations(self) -> dict[str, int]:
@@ -176,6 +183,7 @@ class RowWise(Work):
     vector_per_element: int = 2
     special_per_element: int = 0
     special_per_row: int = 0
+    library: RowLibrary = ""
 
     @property
     def operations(self) -> dict[str, int]:

@@ -37,8 +37,13 @@ class Method:
     """Calls in one graph."""
     framework: bool = True
     """Whether a host's call goes through a framework or straight to a library."""
+    dispatches: int = 1
+    """Operators that the framework dispatches before the kernels of a call."""
     quantizes: bool = False
     """Whether activations are quantized within the time."""
+    observed_s: float = 0.0
+    """What two events around one call on an idle device add: the way of the launch to a device that
+    sleeps, and the writing of the times."""
     trusted_from_s: float = 0.0
     """Below this the time is the method's own floor."""
     warm_calls: int = 0
@@ -53,7 +58,7 @@ class Method:
         """The time this method reports for ``count`` kernels that take ``kernels`` seconds in
         all, on a device that needs ``gap_s`` from one to the next, and ``stream_gap_s`` where
         they are not of one graph."""
-        call = host.launch_cost + (host.operator_cost if self.framework else 0.0)
+        call = host.launch_cost + (self.dispatches * host.operator_cost if self.framework else 0.0)
         device = kernels + count * gap_s
         match self.launch:
             case "kernels":
@@ -63,7 +68,7 @@ class Method:
             case "stream":
                 return max(device, call)
             case "eager":
-                return call + device
+                return call + device + self.observed_s
 
     def settled(self, call_s: float, limiter_s: float) -> float:
         """Share of the way from burst to sustained operation that the timed calls have gone, in
@@ -91,7 +96,9 @@ METHODS: Mapping[str, Method] = {
     # Vidur profiles the layers of a model one after another.
     "cupti": Method("kernels", weight_copies=0, warm_calls=2, timed_calls=20),
     # NeuSight: 25 calls on the same tensors, the best five; 24 to 37 us are launch.
-    "event1": Method("eager", weight_copies=1, trusted_from_s=100e-6, timed_calls=5),
+    "event1": Method(
+        "eager", weight_copies=1, observed_s=6e-6, trusted_from_s=100e-6, timed_calls=5
+    ),
     "events_loop_avg": Method("stream", weight_copies=1, warm_calls=1, timed_calls=10),
     # DeepBench: one call to warm up, then ten or as many as give 1e11 multiply-adds.
     "wallclock_loop_avg": Method(
@@ -100,6 +107,16 @@ METHODS: Mapping[str, Method] = {
     # Watts are means of samples 100 ms apart, times those of the same loop.
     _SERVED: replace(GRAPH, timed_s=1.0, trusted_from_s=100e-6),
 }
+
+_DISPATCHED: Mapping[str, int] = {
+    **dict.fromkeys(("addu", "mulu", "divu", "powu", "relu", "gelu"), 2),
+    "softmax": 2,
+    "layernorm": 5,
+}
+"""Operators that PyTorch dispatches before the kernel of one: a number becomes a tensor, a module calls
+a function, ``softmax`` calls ``_softmax``; ``layer_norm`` calls ``native_layer_norm``, which allocates
+three results.  One for any other."""
+
 
 _GRAPH_CALLS: Mapping[str, tuple[int, int]] = {"gemm": (6, 6), "memory_bound": (5, 1)}
 """Calls in a graph and copies of the weights by kind of row, of methods that say one and mean
@@ -110,7 +127,8 @@ def method_of(row: Row) -> Method | None:
     """How a row was timed, or None if nobody has said what its method means."""
     method = METHODS.get(row.timing_method)
     if method is None or method.launch != "graph":
-        return method
+        several = _DISPATCHED.get(row.operator) if row.kind == "memory_bound" else None
+        return replace(method, dispatches=several) if method and several else method
     calls, copies = method.calls, method.weight_copies
     if calls == 1:
         calls, copies = _GRAPH_CALLS.get(row.kind, (calls, copies))

@@ -7,7 +7,7 @@ depends on nothing but the row.  Left out: partial sums of earlier calls, rows s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from simulator.engine.device import Device
@@ -18,7 +18,7 @@ from simulator.system.kernels import KernelRun, Runner
 from simulator.system.limiter import draw
 from simulator.system.plan import ALIGNMENT
 from simulator.system.stretches import TIME_TOLERANCE
-from simulator.trace.work import Operand, Work
+from simulator.trace.work import Elementwise, Operand, RowWise, Work
 from simulator.units import human
 from simulator.validate.methods import Method
 from simulator.validate.works import Works
@@ -100,13 +100,12 @@ def at_highest_clock(platform: Platform, works: Works, method: Method) -> Played
     runs: list[KernelRun] = []
     of: list[int] = []
     at = 0
-    warm = {use.address: use.bytes for use in left}
     for number, work in enumerate(works):
         own = []
         for kernel in platform.kernels(work, address):
             own.append(runner.run(kernel, at))
             at = device.now + gap_fs
-        _hold_to_bound(own, _bound_fs(platform, work, works, places, warm, cache_bytes), platform)
+        _hold_to_bound(own, _bound_fs(platform, work, works, places, left, cache_bytes), platform)
         runs.extend(own)
         of.extend([number] * len(own))
     kernels_s = sum(run.duration_fs for run in runs) / FEMTO
@@ -172,11 +171,15 @@ def _places(works: Works) -> tuple[dict[int, int], int]:
     return places, top
 
 
-def _earlier(works: Works, places: Mapping[int, int], top: int, method: Method) -> Iterator[Use]:
-    """What the loop touched before this call, most recent first. The call uses the first copy
-    of its weights; so did the one ``weight_copies`` calls ago."""
+def _earlier(
+    works: Works, places: Mapping[int, int], top: int, method: Method
+) -> Iterator[tuple[bool, list[Use]]]:
+    """What the loop touched before this call, by work, most recent first, and whether its operands
+    passed side by side. The call uses the first copy of its weights; so did the one
+    ``weight_copies`` calls ago."""
     for copy in range(method.weight_copies or 1)[::-1]:
         for work in reversed(works):
+            uses = []
             for operand in reversed((*work.reads, *work.writes)):
                 if operand.role == WEIGHT and not method.weight_copies:
                     continue
@@ -184,28 +187,43 @@ def _earlier(works: Works, places: Mapping[int, int], top: int, method: Method) 
                 shift = copy * top if operand.role == WEIGHT else 0
                 place = places[operand.storage] + operand.offset + shift
                 walked = operand.role == WALKED
-                yield Use(place, operand.bytes, operand in work.writes, walked)
+                uses.append(Use(place, operand.bytes, operand in work.writes, walked))
+            yield isinstance(work, (Elementwise, RowWise)), uses
 
 
-def _within(uses: Iterator[Use], cache_bytes: int) -> list[Use]:
-    """The most recent uses that the cache has room for, oldest first; of one that does not
-    fit, the end, which was touched last. What is walked is found again if the whole call fits:
-    else the next one has evicted each byte before it comes to it."""
-    unique: dict[int, Use] = {}
-    for use in uses:
-        if use.bytes:
-            unique.setdefault(use.address, use)
-    fits = sum(use.bytes for use in unique.values()) <= cache_bytes
+def _within(groups: Iterable[tuple[bool, list[Use]]], cache_bytes: int) -> list[Use]:
+    """The most recent uses that the cache has room for, oldest first; of what does not fit, the
+    end, which was touched last: that of each operand, if they passed side by side. What is walked
+    is found again if the whole call fits: else the next one has evicted each byte before it comes
+    to it."""
+    groups = list(groups)
+    sizes: dict[int, int] = {}
+    for _, uses in groups:
+        for use in uses:
+            sizes.setdefault(use.address, use.bytes)
+    fits = sum(sizes.values()) <= cache_bytes
     left: list[Use] = []
+    seen: set[int] = set()
     room = cache_bytes
-    for use in unique.values():
+    for streamed, uses in groups:
         if room <= 0:
             break
-        if use.walked and not fits:
-            continue
-        size = min(use.bytes, cache_bytes)
-        left.append(Use(use.address + use.bytes - size, size, use.written))
-        room -= use.bytes
+        fresh = [
+            use
+            for use in uses
+            if use.address not in seen and use.bytes and (fits or not use.walked)
+        ]
+        seen.update(use.address for use in fresh)
+        total = sum(use.bytes for use in fresh)
+        for use in fresh:
+            most = room * use.bytes // total if streamed and total > room else cache_bytes
+            size = min(use.bytes, most)
+            if streamed or room > 0:
+                left.append(Use(use.address + use.bytes - size, size, use.written))
+            if not streamed:
+                room -= use.bytes
+        if streamed:
+            room -= total
     return left[::-1]
 
 
@@ -214,7 +232,7 @@ def _bound_fs(
     work: Work,
     works: Works,
     places: Mapping[int, int],
-    warm: Mapping[int, int],
+    left: Sequence[Use],
     cache_bytes: int,
 ) -> int:
     """No schedule is shorter: what no cache can hold comes from DRAM."""
@@ -222,13 +240,17 @@ def _bound_fs(
     cold = 0
     for operand in work.reads:
         place = places[operand.storage] + operand.offset
-        held = cache_bytes if operand.storage in inside else warm.get(place, 0)
-        # Of an operand larger than the cache only the end was installed, at another address.
-        held = cache_bytes if operand.bytes > cache_bytes else held
+        held = cache_bytes if operand.storage in inside else _overlap(left, place, operand.bytes)
         cold += max(0, operand.bytes - held)
     limits = platform.limits(work, cold)
     seconds = max((limit.seconds for limit in limits), default=0.0)
     return int(seconds * FEMTO * (1 - 1e-12))
+
+
+def _overlap(uses: Sequence[Use], place: int, size: int) -> int:
+    """Bytes of a range that earlier uses left in the cache."""
+    ends = ((max(use.address, place), min(use.address + use.bytes, place + size)) for use in uses)
+    return sum(max(0, end - begin) for begin, end in ends)
 
 
 def _hold_to_bound(runs: list[KernelRun], bound_fs: int, platform: Platform) -> None:

@@ -22,6 +22,7 @@ from simulator.trace.work import (
     Gemm,
     GroupedGemm,
     Operand,
+    RowLibrary,
     RowWise,
     Work,
 )
@@ -209,11 +210,11 @@ _UNARY: Mapping[str, str] = {
 """One tensor in, one out, and the cost's name; ``addu`` and its like combine a tensor with a
 number."""
 _BINARY = ("add", "mul", "div", "pow")
-_ROWS: Mapping[str, tuple[int, int, int, int]] = {
+_ROWS: Mapping[str, tuple[int, int, int, int, RowLibrary]] = {
     # passes, vector and special operations per element, special ones per row; as in the lowering
-    "layernorm": (2, 7, 0, 1),
-    "norm": (2, 4, 0, 1),
-    "softmax": (3, 5, 1, 1),
+    "layernorm": (2, 7, 0, 1, "norm"),
+    "norm": (2, 4, 0, 1, "serving"),
+    "softmax": (3, 5, 1, 1, "softmax"),
 }
 
 
@@ -228,7 +229,8 @@ def _memory_bound(row: Row, new: _Storages, method: Method) -> Works:
         return (Elementwise((new(elements),), (new(elements),), elements, 0),)
     if row.operator == "act_mul":
         vector, special = ELEMENTWISE["silu"]
-        return (Elementwise((new(2 * elements),), (new(elements),), elements, vector + 1, special),)
+        gated, out = new(2 * elements), new(elements)
+        return (Elementwise((gated,), (out,), elements, vector + 1, special, rows),)
     if row.operator in _ROWS:
         shape = (rows, columns, *_ROWS[row.operator])
         return (RowWise((new(elements),), (new(elements),), *shape),)

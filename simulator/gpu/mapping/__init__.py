@@ -15,6 +15,7 @@ from simulator.engine.program import Kernel
 from simulator.gpu.mapping.attention import attention
 from simulator.gpu.mapping.gemm import gemm, grouped_gemm
 from simulator.gpu.mapping.irregular import gather, scatter, sparse_dense
+from simulator.gpu.mapping.rows import activation_rows, library_rows
 from simulator.gpu.mapping.streams import elementwise, rowwise
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import (
@@ -31,13 +32,22 @@ from simulator.trace.work import (
 
 Mapping = Callable[[GpuSpec, Any, Addresses], Sequence[Kernel]]
 
+
+def _elementwise(spec: GpuSpec, work: Elementwise, address: Addresses) -> Sequence[Kernel]:
+    return (activation_rows if work.rows else elementwise)(spec, work, address)
+
+
+def _rowwise(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[Kernel]:
+    return (library_rows if work.library and work.rows else rowwise)(spec, work, address)
+
+
 MAPPINGS: dict[type[Work], Mapping] = {
     Attention: attention,
-    Elementwise: elementwise,
+    Elementwise: _elementwise,
     Gather: gather,
     Gemm: gemm,
     GroupedGemm: grouped_gemm,
-    RowWise: rowwise,
+    RowWise: _rowwise,
     Scatter: scatter,
     SparseDense: sparse_dense,
 }

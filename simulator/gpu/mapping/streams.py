@@ -39,6 +39,8 @@ PIECE_BYTES = 4096
 SECTOR_BYTES = 32
 MAX_TASKS = 1 << 16
 """Beyond this many blocks each takes a larger piece; the simulated traffic is the same."""
+STREAM_TASKS = 1 << 21
+"""The same where all operands are dense: a larger piece would change the order in which DRAM sees them."""
 FEW_OPERANDS = 8
 
 
@@ -102,7 +104,7 @@ def rowwise(spec: GpuSpec, work: RowWise, address: Addresses) -> Sequence[Kernel
 
 
 def _tasks(size: int, piece: int) -> int:
-    return max(1, min(MAX_TASKS, -(-size // piece)))
+    return max(1, min(STREAM_TASKS, -(-size // piece)))
 
 
 def _pieces(operand: Operand, tasks: int) -> tuple[int, int]:
@@ -112,7 +114,8 @@ def _pieces(operand: Operand, tasks: int) -> tuple[int, int]:
     return count, -(-share // (count * SECTOR_BYTES)) * SECTOR_BYTES
 
 
-def _pattern(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pattern:
+def share(kind: str, operand: Operand, address: Addresses, tasks: int) -> Pattern:
+    """A task's part of an operand that all tasks pass once."""
     base = address(operand)
     count, size = _pieces(operand, tasks)
     span = max(operand.span, operand.bytes)
@@ -143,7 +146,7 @@ def _walk(
     ``passes``."""
     operations = work.operations
     load: list[Step] = [
-        Access(_pattern("read", operand, address, tasks), token="loaded")
+        Access(share("read", operand, address, tasks), token="loaded")
         for operand in work.reads
         if operand.bytes
     ]
@@ -159,9 +162,7 @@ def _walk(
         body.append(Compute("special", special))
     steps.extend(body if loops == 1 else [Loop(loops, tuple(body))])
     steps.extend(
-        Access(_pattern("write", operand, address, tasks))
-        for operand in work.writes
-        if operand.bytes
+        Access(share("write", operand, address, tasks)) for operand in work.writes if operand.bytes
     )
     program = Program((tuple(steps),), {"loaded": 0})
     return Kernel(name, "sm", (program,), grid(tasks), block_needs())

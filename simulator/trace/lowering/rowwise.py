@@ -15,7 +15,7 @@ from simulator.trace.lowering.names import words
 from simulator.trace.lowering.operands import limited, numel, operand, shape_of
 from simulator.trace.lowering.registry import Call, lowers
 from simulator.trace.schema import Tensor
-from simulator.trace.work import Elementwise, RowWise, Work
+from simulator.trace.work import Elementwise, RowLibrary, RowWise, Work
 
 RADIX_BITS = 8
 RADIX_OPERATIONS = 4
@@ -31,11 +31,11 @@ def _along(
     vector: int,
     special: int = 0,
     special_per_row: int = 0,
+    library: RowLibrary = "",
 ) -> RowWise:
     rows = numel(x) // columns if columns else 0
-    return RowWise(
-        call.all_reads(), call.writes(), rows, columns, passes, vector, special, special_per_row
-    )
+    reads, writes = call.all_reads(), call.writes()
+    return RowWise(reads, writes, rows, columns, passes, vector, special, special_per_row, library)
 
 
 def _length(call: Call, x: Tensor, dim_at: int, default: int = -1) -> int:
@@ -48,7 +48,16 @@ def _length(call: Call, x: Tensor, dim_at: int, default: int = -1) -> int:
 def softmax(call: Call) -> RowWise:
     """Maximum, subtract, sum and scale; one exponential each, one reciprocal or log per row."""
     x = call.tensor(0)
-    return _along(call, x, _length(call, x, 1), passes=3, vector=5, special=1, special_per_row=1)
+    return _along(
+        call,
+        x,
+        _length(call, x, 1),
+        passes=3,
+        vector=5,
+        special=1,
+        special_per_row=1,
+        library="softmax",
+    )
 
 
 @lowers("_softmax_backward_data", "_log_softmax_backward_data")
@@ -80,7 +89,9 @@ def rms_norm(call: Call) -> RowWise:
 
 def _normalized(call: Call, vector: int) -> RowWise:
     columns = prod(call.value(1, "normalized_shape"))
-    return _along(call, call.tensor(0), columns, passes=2, vector=vector, special_per_row=1)
+    return _along(
+        call, call.tensor(0), columns, passes=2, vector=vector, special_per_row=1, library="norm"
+    )
 
 
 @lowers("native_layer_norm_backward", "_fused_rms_norm_backward")
