@@ -193,9 +193,10 @@ def attach(machine: Machine, request: Int, x: Int) -> None:
 
 
 @merged
-def scattered(number: Int) -> Int:
-    """Fibonacci hashing: multiples of any stride are spread evenly (Knuth, TAOCP 3, 6.4)."""
-    return (number * GOLDEN >> 12) & 0xFFFFF
+def scattered(number: Int, places: Int) -> Int:
+    """One of some places. Fibonacci hashing: numbers of any stride spread evenly over them
+    (Knuth, TAOCP 3, 6.4)."""
+    return (number * GOLDEN & 0xFFFFFFFF) * places >> 32
 
 
 @merged
@@ -217,13 +218,13 @@ def new_request(
     block = address // memory[K_INTERLEAVE]
     channels = memory[K_CHANNELS]
     round_ = block // channels
-    turn = scattered(round_) if memory[K_HASHED] else np.int64(0)
+    turn = scattered(round_, channels) if memory[K_HASHED] else np.int64(0)
     channel = memory[K_FIRST_CHANNEL] + (block + turn) % channels
     local = round_ * memory[K_INTERLEAVE] + address % memory[K_INTERLEAVE]
     unit = local // memory[K_BANK_BYTES]
     banks = memory[K_BANKS]
     row = unit // banks // memory[K_ROW_BLOCKS]
-    turn = scattered(unit // banks) if memory[K_HASHED] else np.int64(0)
+    turn = scattered(unit // banks, banks) if memory[K_HASHED] else np.int64(0)
     number = (unit + turn) % banks
     place = dram.place[channel]
     dram.requests.kind[index] = kind
