@@ -193,8 +193,8 @@ class Launch(Block):
     attention_ramp: Seconds
     """The same of an attention kernel, with lengths, page tables and work lists to read."""
     expert_ramp: Seconds = 0.0
-    """Added to ``product_ramp`` where the products are those of experts: serving stacks count and place the rows
-    in kernels of one block before, whose steps wait for each other."""
+    """Added to ``product_ramp`` where the products are those of experts: serving stacks count and
+    place the rows in kernels of one block before, whose steps wait for each other."""
     gemv_rows: Literal[0, 1]
     """1: products of one row run as a kernel of their own, on vector lanes; 0: as any other."""
     stream_gap: Seconds

@@ -33,7 +33,6 @@ from simulator.trace.work import (
 Mapping = Callable[[GpuSpec, Any, Addresses], Sequence[Kernel]]
 
 
-
 def _elementwise(spec: GpuSpec, work: Elementwise, address: Addresses) -> Sequence[Kernel]:
     return (activation_rows if work.rows else elementwise)(spec, work, address)
 

@@ -40,7 +40,7 @@ SECTOR_BYTES = 32
 MAX_TASKS = 1 << 16
 """Beyond this many blocks each takes a larger piece; the simulated traffic is the same."""
 STREAM_TASKS = 1 << 21
-"""The same where all operands are dense: a larger piece would change the order in which DRAM sees them."""
+"""The same where all operands are dense: larger pieces would reach DRAM in another order."""
 FEW_OPERANDS = 8
 
 
@@ -162,9 +162,7 @@ def _walk(
         body.append(Compute("special", special))
     steps.extend(body if loops == 1 else [Loop(loops, tuple(body))])
     steps.extend(
-        Access(share("write", operand, address, tasks))
-        for operand in work.writes
-        if operand.bytes
+        Access(share("write", operand, address, tasks)) for operand in work.writes if operand.bytes
     )
     program = Program((tuple(steps),), {"loaded": 0})
     return Kernel(name, "sm", (program,), grid(tasks), block_needs())

@@ -34,8 +34,8 @@ FEW_STAGES = 4
 WARPGROUP = 128
 """Threads that issue products together."""
 GROUPED_COLUMNS = 64
-"""Of the tiles of grouped products with few rows: fused_moe of vLLM and SGLang has 32 where it was not
-tuned to the shape, 64 and 128 where it was."""
+"""Of the tiles of grouped products with few rows: fused_moe of vLLM and SGLang has 32 where it was
+not tuned to the shape, 64 and 128 where it was."""
 STREAM_ROWS = 16
 """Up to this many rows of A the kernel streams B: long K-steps, one row of tiles."""
 

@@ -35,9 +35,7 @@ def _along(
 ) -> RowWise:
     rows = numel(x) // columns if columns else 0
     reads, writes = call.all_reads(), call.writes()
-    return RowWise(
-        reads, writes, rows, columns, passes, vector, special, special_per_row, library
-    )
+    return RowWise(reads, writes, rows, columns, passes, vector, special, special_per_row, library)
 
 
 def _length(call: Call, x: Tensor, dim_at: int, default: int = -1) -> int:
