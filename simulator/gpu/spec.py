@@ -196,6 +196,9 @@ class Launch(Block):
     """The same of the kernel that adds the parts of a product whose K is split."""
     attention_ramp: Seconds
     """The same of an attention kernel, with lengths, page tables and work lists to read."""
+    expert_ramp: Seconds = 0.0
+    """Added to ``product_ramp`` where the products are those of experts: serving stacks count and
+    place the rows in kernels of one block before, whose steps wait for each other."""
     stream_gap: Seconds
     """Between kernels launched one by one ahead of time."""
 

@@ -38,6 +38,8 @@ SMALL = (16e6, 30e9)
 """Bytes of a small row's operands and its matrix operations, at most ..."""
 LARGER = (64e6, 150e9)
 """... and those of a larger one that is fitted to."""
+STREAMED = 640e6
+"""... and the bytes of one without products, which costs less."""
 LONG = (3e9, 1.5e12)
 """... and those of a row that tells energies."""
 LONG_FROM_S = 50e-6
@@ -166,7 +168,9 @@ def _tells_energy(job: Job) -> bool:
 
 def _within(job: Job, limits: tuple[float, float]) -> bool:
     size = sum(work.bytes_read + work.bytes_written for work in job.works)
-    return size <= limits[0] and sum(w.operations.get("matrix", 0) for w in job.works) <= limits[1]
+    products = sum(w.operations.get("matrix", 0) for w in job.works)
+    most = STREAMED if limits == LARGER and not products else limits[0]
+    return size <= most and products <= limits[1]
 
 
 def rows_to_score(jobs: Sequence[Job], count: int, seed: int) -> list[Row]:

@@ -113,9 +113,9 @@ _DISPATCHED: Mapping[str, int] = {
     "softmax": 2,
     "layernorm": 5,
 }
-"""Operators that PyTorch dispatches before the kernel of one: a number becomes a tensor, a module calls
-a function, ``softmax`` calls ``_softmax``; ``layer_norm`` calls ``native_layer_norm``, which allocates
-three results.  One for any other."""
+"""Operators that PyTorch dispatches before the kernel of one: a number becomes a tensor, a module
+calls a function, ``softmax`` calls ``_softmax``; ``layer_norm`` calls ``native_layer_norm``, which
+allocates three results.  One for any other."""
 
 
 _GRAPH_CALLS: Mapping[str, tuple[int, int]] = {"gemm": (6, 6), "memory_bound": (5, 1)}

@@ -72,6 +72,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("launch.product_ramp", 0.02, 4, "us", 1e-6),
     Parameter("launch.reduction_ramp", 0.02, 4, "us", 1e-6),
     Parameter("launch.attention_ramp", 0.02, 10, "us", 1e-6),
+    Parameter("launch.expert_ramp", 0.02, 20, "us", 1e-6, width=1.0),
+    Parameter("host.operator_cost", 0.5, 20, "us", 1e-6),
+    Parameter("memory.controller.queue", 16, 256, whole=True, width=0.3),
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
     Parameter("chip.sm.mma_sync", 0.3, 1.0, width=0.15),
@@ -97,9 +100,17 @@ PARAMETERS: tuple[Parameter, ...] = (
 """What can be fitted."""
 
 _POWER = "+power"
+MEMORY_BOUND = (
+    *("add", "mul", "div", "pow", "relu", "gelu", "tanh", "copy"),
+    *("layernorm", "softmax", "norm", "act_mul", "amax"),
+)
+"""Beginnings of the names of operators that memory bounds."""
 _ONLY_OF: Mapping[str, tuple[str, ...]] = {
     "launch.product_ramp": ("gemm", "bmm", "moe"),
     "launch.reduction_ramp": ("gemm", "bmm"),
+    "launch.expert_ramp": ("moe",),
+    "host.operator_cost": MEMORY_BOUND,
+    "memory.controller.queue": MEMORY_BOUND,
     "launch.attention_ramp": ("attention",),
     "chip.sm.mma_sync": ("attention",),
     "chip.sm.softmax_cycles": ("attention",),

@@ -146,7 +146,8 @@ def _attention(row: Row, new: _Storages, method: Method) -> Works:
 
 
 def _moe(row: Row, new: _Storages, method: Method) -> Works:
-    """Tokens to their experts, gate and up, activation, down, weighted sum."""
+    """Numbers of experts into a list of rows, in two kernels (counts, then places); tokens to their
+    experts, gate and up, activation, down, weighted sum."""
     tokens, hidden, topk, experts = (
         row.sizes[name] for name in ("num_tokens", "hidden_size", "topk", "num_experts")
     )
@@ -167,8 +168,11 @@ def _moe(row: Row, new: _Storages, method: Method) -> Works:
     gated, inside = new(total * 2 * inner), new(total * inner)
     outside, out = new(total * hidden), new(tokens * hidden)
     vector, special = ELEMENTWISE["silu"]
+    chosen, counts, places = (new(size, dtype="int32") for size in (total, experts, total))
     return (
-        Elementwise((x,), (permuted,), elements=total * hidden, vector_per_element=0),
+        RowWise((chosen,), (counts,), 1, total),
+        Elementwise((chosen, counts), (places,), elements=total),
+        Elementwise((x, places), (permuted,), elements=total * hidden, vector_per_element=0),
         GroupedGemm((permuted, up), (gated,), rows, 2 * inner, hidden),
         Elementwise((gated,), (inside,), total * inner, vector + 1, special),
         GroupedGemm((inside, down), (outside,), rows, hidden, inner),

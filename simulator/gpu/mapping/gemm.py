@@ -21,6 +21,7 @@ from simulator.engine.program import (
     Access,
     Compute,
     Coordinate,
+    Delay,
     Kernel,
     Loop,
     Pattern,
@@ -29,9 +30,10 @@ from simulator.engine.program import (
     Step,
     Wait,
 )
-from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK
+from simulator.gpu.machine import FEMTO, PIPE_UNITS_PER_CLOCK, clocks_fs
 from simulator.gpu.mapping import tiles
 from simulator.gpu.mapping.rates import (
+    expert_ramp,
     idle_s,
     matrix_type,
     matrix_units,
@@ -43,6 +45,8 @@ from simulator.gpu.mapping.tiles import Problem, Tile
 from simulator.gpu.spec import GpuSpec
 from simulator.trace.work import Elementwise, Gemm, GroupedGemm, Operand, Work
 
+EXPERT_LOOKUPS = 2
+"""Number of a block's expert, then those of its rows (fused_moe kernel of vLLM)."""
 RASTER_ROWS = 8
 """Rows of tiles that advance together over the columns, for reuse of B in L2."""
 
@@ -79,6 +83,8 @@ class Launch:
     end_a: int
     """Byte address where A ends; edge tiles load nothing beyond it."""
     end_b: int
+    lookups: int = 0
+    """Loads that a block waits for, one after the other, before it knows its rows."""
 
     @property
     def steps(self) -> int:
@@ -162,7 +168,7 @@ def grouped_gemm(spec: GpuSpec, work: GroupedGemm, address: Addresses) -> Sequen
         c.bits / 8,
         _peak(spec, work),
     )
-    tile = tiles.choose(spec, problem, may_split=False)
+    tile = tiles.choose(spec, problem, grouped=True)
     expert_bytes = b.bytes // busy  # B counts the experts in use
     launch = Launch(
         problem,
@@ -173,6 +179,7 @@ def grouped_gemm(spec: GpuSpec, work: GroupedGemm, address: Addresses) -> Sequen
         total * work.n,
         _end(a, address),
         address(b) + expert_bytes * len(work.rows),
+        lookups=EXPERT_LOOKUPS,
     )
     firsts = np.concatenate([[0], np.cumsum(work.rows)])
     matrices = [
@@ -186,7 +193,8 @@ def grouped_gemm(spec: GpuSpec, work: GroupedGemm, address: Addresses) -> Sequen
         for expert, count in enumerate(work.rows)
         if count
     ]
-    return (_kernel(spec, work, launch, matrices, address),)
+    kernel = _kernel(spec, work, launch, matrices, address)
+    return (replace(kernel, ramp=expert_ramp(spec)),)
 
 
 def _peak(spec: GpuSpec, work: Work) -> float:
@@ -256,8 +264,10 @@ def _kernel(
             inner=Coordinate(4),
             inner_stride=problem.n * launch.element,
         )
+        latency = launch.lookups * clocks_fs(spec, spec.l2.hit_latency_cycles)
+        begin = (start(spec), Delay(latency)) if latency else (start(spec),)
         copy: tuple[Step, ...] = (
-            start(spec),
+            *begin,
             Loop(
                 steps, (Wait("empty"), Access(load_a, "full"), Access(load_b, "full")), alike=True
             ),

@@ -85,6 +85,11 @@ def reduction_ramp(spec: GpuSpec) -> int:
     return round(spec.launch.reduction_ramp * FEMTO)
 
 
+def expert_ramp(spec: GpuSpec) -> int:
+    """The same of a kernel of experts' products."""
+    return product_ramp(spec) + round(spec.launch.expert_ramp * FEMTO)
+
+
 def attention_ramp(spec: GpuSpec) -> int:
     """Femtoseconds from the start of an attention kernel to its blocks."""
     return round(spec.launch.attention_ramp * FEMTO)

@@ -1,16 +1,16 @@
-"""Kernels of known libraries that give a thread block its rows: PyTorch's norms and softmax, norms and
-activations of serving stacks.
+"""Kernels of known libraries that give a thread block its rows: PyTorch's norms and softmax, norms
+and activations of serving stacks.
 
 A block walks its row in steps of what its threads load at once, waits, computes, goes on; between
-two walks its warps meet.  A later walk loads the row again, from L1 where the rows of all
-resident blocks fit, else through the L2, which decides how much of it DRAM sees.  Short rows of
-softmax stay in the registers of a warp each.
+two walks its warps meet.  A later walk loads the row again: what L1 has lost of it through the L2,
+which decides how much of that DRAM sees.  Short rows of softmax stay in the registers of a warp
+each.
 
-Instructions an element are those on the fp32 lanes and special units in the loops that CUDA
-12.9 compiles for sm_80 from the published source: ``layer_norm_kernel.cu``, ``SoftMax.cu``,
-``PersistentSoftmax.cuh`` of PyTorch 2.0, ``layernorm_kernels.cu`` and ``activation_kernels.cu`` of vLLM
-0.2, which loads single elements; an address of 64 bits counts twice.  Left out: how rows that are not aligned to vectors begin and
-end, tails of a warp, loads of weights that L1 holds.
+Instructions an element are those on the fp32 lanes and special units in the loops that CUDA 12.9
+compiles for sm_80 from the published source: ``layer_norm_kernel.cu``, ``SoftMax.cu``,
+``PersistentSoftmax.cuh`` of PyTorch 2.0, ``layernorm_kernels.cu`` and ``activation_kernels.cu`` of
+vLLM 0.2, which loads single elements; an address of 64 bits counts twice.  Left out: warps of a
+block that drift apart, loads of weights that L1 holds.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ VECTOR_BYTES = 16
 MOST_THREADS = 1024
 WARP = 32
 DEPENDENT_CYCLES = 6
-"""From one instruction to one that needs its result: 4 for fp32 arithmetic, more for conversions and
-branches (arXiv 2503.20481)."""
+"""From one instruction to one that needs its result: 4 for fp32 arithmetic, more for conversions
+and branches (arXiv 2503.20481)."""
 WARPS = 4
 """Of a block whose warps have rows of their own."""
 

@@ -40,7 +40,7 @@ SECTOR_BYTES = 32
 MAX_TASKS = 1 << 16
 """Beyond this many blocks each takes a larger piece; the simulated traffic is the same."""
 STREAM_TASKS = 1 << 21
-"""The same where all operands are dense: a larger piece would change the order in which DRAM sees them."""
+"""The same where all operands are dense: larger pieces would reach DRAM in another order."""
 FEW_OPERANDS = 8
 
 

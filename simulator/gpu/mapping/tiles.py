@@ -31,6 +31,9 @@ FEW_STAGES = 4
 """Stages that a tile takes whatever it leaves for the blocks beside it."""
 WARPGROUP = 128
 """Threads that issue products together."""
+GROUPED_COLUMNS = 64
+"""Of the tiles of grouped products with few rows: fused_moe of vLLM and SGLang has 32 where it was
+not tuned to the shape, 64 and 128 where it was."""
 STREAM_ROWS = 16
 """Up to this many rows of A the kernel streams B: long K-steps, one row of tiles."""
 
@@ -76,8 +79,9 @@ class Problem:
         return max(1, math.ceil(row / unit)) * unit
 
 
-def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
-    """The tile with the least estimated time; an SM that holds none is a HardwareError."""
+def choose(spec: GpuSpec, problem: Problem, grouped: bool = False) -> Tile:
+    """The tile with the least estimated time; an SM that holds none is a HardwareError. Kernels of
+    ``grouped`` products neither split K nor stream it in long steps."""
     sm = spec.chip.sm
     for name, unit in (("tile_rows", sm.tile_rows), ("tile_columns", sm.tile_columns)):
         if not _multiples(spec, unit, problem.m):
@@ -86,7 +90,7 @@ def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
                 where=f"chip.sm.{name}",
                 remedy=f"give a divisor of tile_sides: {', '.join(map(str, sm.tile_sides))}",
             )
-    tiles = _candidates(spec, problem, SPLITS if may_split else SPLITS[:1])
+    tiles = _candidates(spec, problem, grouped)
     if not tiles:
         raise HardwareError(
             f"no tile of a matrix product fits an SM with {sm.shared_memory} B of shared memory "
@@ -97,23 +101,25 @@ def choose(spec: GpuSpec, problem: Problem, may_split: bool = True) -> Tile:
     return tiles[int(np.argmin(_estimate(spec, problem, tiles)))]
 
 
-def _candidates(spec: GpuSpec, problem: Problem, splits: Sequence[int]) -> list[Tile]:
+def _candidates(spec: GpuSpec, problem: Problem, grouped: bool) -> list[Tile]:
     row = problem.row_bytes
     sm = spec.chip.sm
     k_bytes = min(LINE_BYTES, row)
-    if problem.m <= STREAM_ROWS:
+    if problem.m <= STREAM_ROWS and not grouped:
         long = (step for step in K_STEPS if row % step == 0 and 2 * step <= sm.ring)
         k_bytes = next(long, k_bytes)
-    splits = [split for split in splits if split == 1 or row // split >= MIN_SPLIT_K_BYTES]
+    splits = [split for split in SPLITS if split == 1 or row // split >= MIN_SPLIT_K_BYTES]
+    splits = splits[:1] if grouped else splits
+    ring = min(sm.ring, FEW_STAGES * k_bytes) if grouped else sm.ring
     found = []
-    for m, n in _sides(spec, problem):
-        shape = _shape(m, n, k_bytes, sm.ring, sm.registers, sm.shared_memory, sm.accumulators)
+    for m, n in _sides(spec, problem, grouped):
+        shape = _shape(m, n, k_bytes, ring, sm.registers, sm.shared_memory, sm.accumulators)
         if shape is not None:
             found += [Tile(m, n, k_bytes, split=split, **shape) for split in splits]
     return found
 
 
-def _sides(spec: GpuSpec, problem: Problem) -> list[tuple[int, int]]:
+def _sides(spec: GpuSpec, problem: Problem, grouped: bool) -> list[tuple[int, int]]:
     """Tiles that the instructions make, either way round, and that are not mostly beyond the
     product's edge; those of a streaming kernel are one row of tiles."""
     unit = spec.chip.sm.tile_rows, spec.chip.sm.tile_columns
@@ -126,6 +132,8 @@ def _sides(spec: GpuSpec, problem: Problem) -> list[tuple[int, int]]:
     if problem.m <= STREAM_ROWS and found:
         lowest = min(m for m, _ in found)
         found = {(m, n) for m, n in found if m == lowest}
+        least = min(n for _, n in found)
+        found = {(m, n) for m, n in found if not grouped or n <= max(least, GROUPED_COLUMNS)}
     return sorted(found)
 
 
