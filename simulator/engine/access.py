@@ -17,6 +17,7 @@ import numpy as np
 from simulator.compiled import Int, merged
 from simulator.engine.layout import (
     A_ATOMIC,
+    A_BUFFER,
     A_MACRO,
     A_READ,
     A_WRITE,
@@ -62,6 +63,7 @@ from simulator.engine.layout import (
     K_SECTOR,
     K_SETS,
     K_SLICES,
+    K_TURNS,
     K_UNITS,
     K_USED,
     K_WAIT_HEAD,
@@ -125,6 +127,7 @@ from simulator.memory.pool import (
     R_PSEUDO_CHANNEL,
     R_WAITERS,
     READ,
+    RESULT,
     WRITE,
     free_request,
     serve,
@@ -479,10 +482,12 @@ def uncached(
             return
         if kind == A_MACRO:
             dram.requests.kind[index] = MACRO
-            dram.requests.row[index] = address
+            # Rows go round the sets of banks that take turns.
+            dram.requests.row[index] = address // memory[K_TURNS]
+            dram.requests.bank[index] += address % memory[K_TURNS]
             dram.requests.accesses[index] = size
         else:
-            dram.requests.kind[index] = BUFFER
+            dram.requests.kind[index] = BUFFER if kind == A_BUFFER else RESULT
             dram.requests.accesses[index] = (size + memory[K_ACCESS] - 1) // memory[K_ACCESS]
             dram.request[index, R_BYTES] = size
         attach(machine, index, x)

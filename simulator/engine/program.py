@@ -34,8 +34,8 @@ class Pattern:
     for i < outer, j < inner; ``chunk`` contiguous bytes each, none at or beyond ``limit``.
     With ``index``, the sum (without base) is a position p in it and the address is
     base + index[p + j] * inner_stride.  A ``macro`` names a row instead of an address and
-    ``chunk`` columns; a ``buffer`` transfer moves ``chunk`` bytes without a bank.  Of a multicast
-    that so many ``receivers`` load alike, a cache serves each one its share.
+    ``chunk`` columns; a ``buffer`` or ``result`` transfer moves ``chunk`` bytes without a bank.
+    Of a multicast that so many ``receivers`` load alike, a cache serves each one its share.
     """
 
     kind: str
@@ -174,6 +174,7 @@ _KINDS = {
     "atomic": layout.A_ATOMIC,
     "macro": layout.A_MACRO,
     "buffer": layout.A_BUFFER,
+    "result": layout.A_RESULT,
 }
 
 

@@ -31,7 +31,7 @@ def activation_fs(spec: PimSpec) -> int:
     timing, organization = spec.memory.timing, spec.memory.organization
     rrd, faw = spec.memory.femtoseconds(timing.rrd_s), spec.memory.femtoseconds(timing.faw)
     match spec.activation:
-        case "relaxed":
+        case "relaxed" | "power":
             return 0
         case "group_faw":
             # A group opens at once; groups follow as the window lets that many banks through.
@@ -47,15 +47,20 @@ def activation_fs(spec: PimSpec) -> int:
 def lockstep(spec: PimSpec) -> Lockstep:
     """How all banks open a row and read it together."""
     memory, organization = spec.memory, spec.memory.organization
-    span = {"faw": 1, "group_faw": organization.banks_per_group, "relaxed": memory.banks}
+    span = {"faw": 1, "group_faw": organization.banks_per_group}.get(spec.activation, spec.units)
     # A group opens at once; groups follow as the window lets that many banks through.
     windows = organization.banks_per_group / ACTS_PER_WINDOW
     faw = memory.cycles(memory.timing.faw)
     return Lockstep(
         rcd_compute=spec.bank.rcd_compute,
         mac_interval=spec.bank.mac_interval,
-        span=span[spec.activation],
+        span=span,
         activate_spacing=TimingValue(clocks=faw * windows),
+        sets=spec.bank.shared,
+        overlap=spec.buffer.overlap,
+        activate_cost=spec.memory.energy.activate / spec.channel_power,
+        column_cost=spec.column_energy / spec.channel_power,
+        power_window=spec.power.window if spec.power else 0.0,
     )
 
 

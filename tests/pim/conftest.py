@@ -53,8 +53,8 @@ def address(operand: Operand) -> int:
     return operand.storage * REGION + operand.offset
 
 
-def platform(*overrides: str) -> PimPlatform:
-    spec = load_hardware("pim-gpt", overrides).spec
+def platform(*overrides: str, name: str = "pim-gpt") -> PimPlatform:
+    spec = load_hardware(name, overrides).spec
     assert spec.kind == "pim"
     return PimPlatform(spec)
 

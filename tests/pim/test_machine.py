@@ -107,6 +107,6 @@ def test_link_latency_is_paid_both_ways(lab):
 
 def test_geometry_is_that_of_the_description(pim):
     geometry = Geometry.of(pim.spec)
-    assert (geometry.channels, geometry.banks, geometry.row_columns) == (8, 16, 64)
+    assert (geometry.channels, geometry.units, geometry.row_columns) == (8, 16, 64)
     assert geometry.stripe_bytes * geometry.channels * 16384 == pim.capacity_bytes
     assert geometry.result_bursts == 1

@@ -52,6 +52,14 @@ def matrix_vector(hardware: Hardware, depth: int, outputs: int) -> float:
     return kernel_seconds(simulate_work([work], hardware, name).record.kernels)
 
 
+@probe("s")
+def decode_attention(hardware: Hardware, heads: int, tokens: int, head_dim: int = 128) -> float:
+    """Kernel time of one query of each head on its cache."""
+    words = [f"heads={heads}", f"kv_len={tokens}", f"head_dim={head_dim}", "dtype=fp16"]
+    work, name = single_work("attention", words)
+    return kernel_seconds(simulate_work([work], hardware, name).record.kernels)
+
+
 @probe("op/s")
 def attention(
     hardware: Hardware,

@@ -35,8 +35,8 @@ from simulator.engine.program import (
     Release,
     Wait,
 )
-from simulator.pim.mapping.cache import CacheLayout, results_of, rows_of, stream
-from simulator.pim.mapping.commands import ROOM, Steps, drain, repeat
+from simulator.pim.mapping.cache import CacheLayout, prefetches, results_of, rows_of, stream
+from simulator.pim.mapping.commands import Steps, drain, repeat, stream_tokens
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 from simulator.pim.spec import PimSpec
 from simulator.trace.work import Attention
@@ -76,6 +76,9 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     pitch = key_rows + rows_of(contexts)
     score_fills = tuple(layout.score_fill(sweep) for _, sweep in scores)
     context_fills = tuple(layout.context_fill(sweep) for _, sweep in contexts)
+    query_ahead = prefetches(scores, score_fills, geometry)
+    probability: Steps = (Wait("probability"),)
+    probability_ahead = probability + prefetches(contexts, context_fills, geometry)
 
     def score(unit: int, loops: tuple[int, ...] = ()) -> Steps:
         return stream(scores, score_fills, unit * pitch, loops, "score", geometry)
@@ -83,8 +86,10 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     def context(unit: int, loops: tuple[int, ...] = ()) -> Steps:
         row = unit * pitch + key_rows
         commands = stream(contexts, context_fills, row, loops, "context", geometry)
-        return (Wait("probability"), *commands)
+        return commands if geometry.overlap else probability + commands
 
+    fills = query_ahead + repeat(share.units - 1, query_ahead + probability_ahead)
+    fills += probability_ahead
     commands: Steps = ()
     if share.load_bytes:
         load = Pattern("read", "banks", chunk=share.load_bytes, coordinates=(0, 1))
@@ -103,7 +108,7 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     received = results_of(contexts)
     softmax = share.tokens * share.queries * (SOFTMAX_OPERATIONS + functions.exp)
     merge = 2 * share.queries * layout.value_dim if share.merges else 0
-    reduce = received * geometry.banks + share.queries * functions.divide + merge
+    reduce = received * geometry.units + share.queries * functions.divide + merge
     softmax_thread = (
         Wait("score", results_of(scores)),
         Compute("vector", softmax),
@@ -113,9 +118,10 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     if share.store_bytes:
         store = Pattern("write", "banks", chunk=share.store_bytes, coordinates=(0, 0, 1))
         reduction += (Access(store),)
+    threads = (commands, (Loop(share.units, softmax_thread),), reduction)
     return Program(
-        (commands, (Loop(share.units, softmax_thread),), reduction),
-        {ROOM: geometry.queue, "score": 0, "probability": 0, "context": 0},
+        (*threads, fills) if geometry.overlap else threads,
+        {**stream_tokens(geometry), "score": 0, "probability": 0, "context": 0},
     )
 
 
@@ -129,9 +135,11 @@ class Spread:
     """Channels of one group; a unit's tokens go round them."""
 
     @classmethod
-    def of(cls, geometry: Geometry, units: int, over_tokens: bool) -> Spread:
-        parts = geometry.channels if over_tokens else max(1, geometry.channels // units)
-        return cls(geometry, units, parts)
+    def of(cls, geometry: Geometry, units: int, how: str) -> Spread:
+        """``how`` as ``mapping.spread``."""
+        least = {"heads": 1, "channels": geometry.pseudo_channels, "tokens": geometry.channels}[how]
+        busy = geometry.channels // units // least * least
+        return cls(geometry, units, max(least, busy))
 
     @property
     def groups(self) -> int:
@@ -149,12 +157,12 @@ class Spread:
         return ceil_div(self.units - channel // self.parts, self.groups)
 
     def local(self, tokens: int, channel: int) -> int:
-        """Tokens of a unit that lie in this channel: a token per bank in turn."""
-        banks = self.geometry.banks
-        sets, place = ceil_div(tokens, banks), channel % self.parts
+        """Tokens of a head that lie in this channel: a token beside each multiplier in turn."""
+        units = self.geometry.units
+        sets, place = ceil_div(tokens, units), channel % self.parts
         mine = max(0, ceil_div(sets - place, self.parts))
-        missing = sets * banks - tokens if sets and (sets - 1) % self.parts == place else 0
-        return mine * banks - missing
+        missing = sets * units - tokens if sets and (sets - 1) % self.parts == place else 0
+        return mine * units - missing
 
 
 def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
@@ -164,7 +172,7 @@ def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Ke
         return ()
     geometry = Geometry.of(spec)
     layout = CacheLayout(geometry, work.head_dim, work.value_dim, spec.mapping.pack)
-    spread = Spread.of(geometry, units, spec.mapping.spread == "tokens")
+    spread = Spread.of(geometry, units, spec.mapping.spread)
     shared = work.heads // work.kv_heads
     queries = shared * work.q_len
     width = min(layout.vectors, queries)
@@ -173,6 +181,7 @@ def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Ke
     out = work.writes[0]
     stored = k.role == "kv_cache"
     new_tokens = min(work.q_len, work.kv_len) if stored else work.kv_len
+    new_tokens *= spec.mapping.append
     loaded = sum(operand.bytes for operand in (q, *masks) if not geometry.resident(operand))
     load_bytes = geometry.share(ceil_div(loaded, passes))
     store_bytes = 0 if geometry.resident(out) else geometry.share(ceil_div(out.bytes, passes))

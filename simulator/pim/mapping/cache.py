@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.engine.program import Access, Loop, Pattern, Release, Wait
-from simulator.pim.mapping.commands import ROOM, Steps, Sweep, drain, fill, repeat
+from simulator.pim.mapping.commands import ROOM, Steps, Sweep, drain, filled, prefetch, repeat
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 
 Parts = tuple[tuple[int, Sweep], ...]
@@ -39,8 +39,8 @@ class CacheLayout:
 
     @property
     def dims(self) -> int:
-        """Value dimensions of one bank."""
-        return ceil_div(self.value_dim, self.geometry.banks)
+        """Value dimensions of one multiplier."""
+        return ceil_div(self.value_dim, self.geometry.units)
 
     @property
     def dims_per_row(self) -> int:
@@ -63,7 +63,7 @@ class CacheLayout:
     def scores(self, tokens: int, queries: int) -> Parts:
         """Queries against keys; a head longer than a row or the buffer takes several fills."""
         full, rest = divmod(self.geometry.columns(self.head_dim), self.key_columns)
-        sets = ceil_div(tokens, self.geometry.banks)
+        sets = ceil_div(tokens, self.geometry.units)
         return tuple(
             (count, Sweep(columns, sets, self._keys_per_row(columns), queries))
             for count, columns in ((full, self.key_columns), (1, rest))
@@ -128,10 +128,10 @@ class CacheLayout:
             base=first_row * geometry.stripe_bytes,
             coordinates=(geometry.stripe_bytes,),
             loops=(pitch * geometry.stripe_bytes, geometry.stripe_bytes),
-            inner=geometry.banks,
+            inner=geometry.units,
             inner_stride=block,
             outer=places,
-            outer_stride=block * geometry.banks * (blocks // places),
+            outer_stride=block * geometry.units * (blocks // places),
         )
         return self._writes((Loop(units, (Loop(rows, (Wait(ROOM), Access(pattern, ROOM))),)),))
 
@@ -159,10 +159,15 @@ def stream(
     """The commands of ``parts`` from ``row`` on; ``fills`` are the columns of each fill."""
     steps: Steps = ()
     for (count, sweep), columns in zip(parts, fills, strict=True):
-        body = (
-            *fill(columns, geometry),
-            *sweep.steps(row, (*loops, sweep.rows), token, geometry),
-        )
-        steps += (Loop(count, body),)
+        rows = sweep.steps(row, (*loops, sweep.rows), token, geometry)
+        steps += (Loop(count, filled(columns, rows, geometry)),)
         row += count * sweep.rows
     return steps
+
+
+def prefetches(parts: Parts, fills: tuple[int, ...], geometry: Geometry) -> Steps:
+    """The fills of :func:`stream`, ahead of it."""
+    return tuple(
+        Loop(count, prefetch(columns, geometry))
+        for (count, _), columns in zip(parts, fills, strict=True)
+    )

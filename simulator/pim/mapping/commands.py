@@ -5,42 +5,63 @@ issues commands in order and never more than the channel's queue holds (token ``
 results arrive at the controller as tokens.  A :class:`Sweep` is what one buffer fill is
 good for: result sets, several to a row if they are short, each for several vectors
 that share the open row.
+
+Where transfers overlap columns (``buffer.overlap``) a thread of its own fills the buffer ahead, by
+one fill at most, because there are two of each register.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.engine.program import Access, Loop, Pattern, Step, Wait
+from simulator.engine.program import Access, Loop, Pattern, Release, Step, Wait
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 
 Steps = tuple[Step, ...]
-ROOM = "room"
+ROOM, FILLED, SPACE = "room", "filled", "space"
+FILLS_AHEAD = 2
+"""Fills that a buffer with two halves holds."""
 
 
 def repeat(count: int, body: Steps) -> Steps:
     return (Loop(count, body),) if count > 0 else ()
 
 
-def fill(columns: int, geometry: Geometry) -> Steps:
-    """Write activations into the channel's buffer."""
+def stream_tokens(geometry: Geometry) -> dict[str, int]:
+    """The tokens of a stream and what they start with."""
+    return {ROOM: geometry.queue, FILLED: 0, SPACE: FILLS_AHEAD}
+
+
+def _fill(columns: int, room: str, done: str, geometry: Geometry) -> Steps:
     pattern = Pattern("buffer", "banks", chunk=columns * geometry.column_bytes)
-    return (Wait(ROOM), Access(pattern, ROOM))
+    return (Wait(room), Access(pattern, done))
+
+
+def filled(columns: int, steps: Steps, geometry: Geometry) -> Steps:
+    """``steps`` on the next ``columns`` of activations in the channel's buffer."""
+    if geometry.overlap:
+        return (Wait(FILLED), *steps, Release(SPACE))
+    return _fill(columns, ROOM, ROOM, geometry) + steps
+
+
+def prefetch(columns: int, geometry: Geometry) -> Steps:
+    """The fill that :func:`filled` expects, in a thread ahead of it."""
+    return _fill(columns, SPACE, FILLED, geometry)
 
 
 def multiply(row: int, loops: tuple[int, ...], columns: int, sets: int) -> Steps:
-    """Multiply-accumulate ``columns`` of all banks' open row for each of ``sets`` accumulators.
+    """Multiply-accumulate ``columns`` of all banks' open row for each of ``sets`` accumulators,
+    one column after the other.
 
     The row is ``row`` beyond the task's base (coordinate 0), plus ``loops`` strides.
     """
     pattern = Pattern(
         "macro",
         "banks",
-        chunk=columns,
+        chunk=columns * sets,
         base=row,
         coordinates=(1,),
         loops=loops,
-        inner=sets,
     )
     return (Wait(ROOM), Access(pattern, ROOM))
 
@@ -48,7 +69,7 @@ def multiply(row: int, loops: tuple[int, ...], columns: int, sets: int) -> Steps
 def read_out(sets: int, token: str, geometry: Geometry) -> Steps:
     """Send result sets to the controller; ``token`` counts them as they arrive."""
     chunk = sets * geometry.result_bursts * geometry.column_bytes
-    return (Access(Pattern("buffer", "banks", chunk=chunk), token, sets),)
+    return (Access(Pattern("result", "banks", chunk=chunk), token, sets),)
 
 
 def drain(geometry: Geometry) -> Steps:

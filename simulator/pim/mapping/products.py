@@ -19,20 +19,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Access, Compute, Delay, Kernel, Loop, Pattern, Program, Wait
 from simulator.pim.mapping.commands import (
-    ROOM,
     Steps,
     Sweep,
     drain,
-    fill,
+    filled,
     multiply,
+    prefetch,
     read_out,
     repeat,
+    stream_tokens,
 )
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 from simulator.pim.spec import PimSpec
@@ -83,7 +85,7 @@ class Layout:
 
     def sets(self, channel: int) -> int:
         """Result sets (one output of each bank) of a channel."""
-        groups = ceil_div(self.n, self.geometry.banks)
+        groups = ceil_div(self.n, self.geometry.units)
         return max(0, ceil_div(groups - channel, self.geometry.channels))
 
     def sweep(self, columns: int, sets: int, tokens: int) -> Sweep:
@@ -118,32 +120,43 @@ class Traffic:
     """C, written because it does not fit; per token."""
 
 
-def _activation_stationary(layout: Layout, sets: int, tokens: int) -> tuple[Steps, Steps]:
-    """(commands, reduction): every chunk passes all outputs, the controller adds."""
+class Stream(NamedTuple):
+    """Threads of one channel's pass."""
+
+    fills: Steps
+    """The buffer's fills, for a thread ahead of the commands where there is one."""
+    commands: Steps
+    reduction: Steps
+
+
+def _activation_stationary(layout: Layout, sets: int, tokens: int) -> Stream:
+    """Every chunk passes all outputs, the controller adds."""
     geometry = layout.geometry
+    fills: Steps = ()
     commands: Steps = ()
     reduction: Steps = ()
     row = 0
     for count, columns in layout.chunks:
         sweep = layout.sweep(columns, sets, tokens)
-        body = fill(columns * tokens, geometry) + sweep.steps(row, (sweep.rows,), RESULT, geometry)
-        commands += (Loop(count, body),)
-        adds = sweep.results * geometry.banks
+        body = sweep.steps(row, (sweep.rows,), RESULT, geometry)
+        fills += (Loop(count, prefetch(columns * tokens, geometry)),)
+        commands += (Loop(count, filled(columns * tokens, body, geometry)),)
+        adds = sweep.results * geometry.units
         reduction += (Loop(count, (Wait(RESULT, sweep.results), Compute("vector", adds))),)
         row += count * sweep.rows
-    return commands, reduction
+    return Stream(fills, commands, reduction)
 
 
-def _output_stationary(layout: Layout, sets: int, tokens: int) -> tuple[Steps, Steps]:
-    """(commands, reduction): blocks of outputs stay in the accumulators for all chunks."""
+def _output_stationary(layout: Layout, sets: int, tokens: int) -> Stream:
+    """Blocks of outputs stay in the accumulators for all chunks."""
     geometry = layout.geometry
     block = max(1, min(sets, geometry.accumulators // tokens))
 
     def pass_over(size: int, row: int, loops: tuple[int, ...]) -> Steps:
         steps: Steps = ()
         for count, columns in layout.chunks:
-            rows = Loop(size, multiply(row, (*loops, size, 1), columns, tokens))
-            steps += (Loop(count, (*fill(columns * tokens, geometry), rows)),)
+            rows = (Loop(size, multiply(row, (*loops, size, 1), columns, tokens)),)
+            steps += (Loop(count, filled(columns * tokens, rows, geometry)),)
             row += count * size
         return steps + read_out(size * tokens, RESULT, geometry)
 
@@ -154,9 +167,13 @@ def _output_stationary(layout: Layout, sets: int, tokens: int) -> tuple[Steps, S
         commands += pass_over(rest, full * height, ())
 
     def receive(size: int) -> Steps:
-        return (Wait(RESULT, size * tokens), Compute("vector", size * tokens * geometry.banks))
+        return (Wait(RESULT, size * tokens), Compute("vector", size * tokens * geometry.units))
 
-    return commands, repeat(full, receive(block)) + (receive(rest) if rest else ())
+    fills = tuple(
+        Loop(count, prefetch(columns * tokens, geometry)) for count, columns in layout.chunks
+    )
+    reduction = repeat(full, receive(block)) + (receive(rest) if rest else ())
+    return Stream(repeat(ceil_div(sets, block), fills), commands, reduction)
 
 
 def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traffic) -> Program:
@@ -165,15 +182,15 @@ def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traf
     if not sets:
         return Program(((Delay(wait_fs),),))
     stream = _output_stationary if layout.keeps_outputs else _activation_stationary
-    commands, reduction = stream(layout, sets, tokens)
-    tokens_of = {ROOM: geometry.queue, RESULT: 0, "loaded": 0}
+    fills, commands, reduction = stream(layout, sets, tokens)
+    tokens_of = {**stream_tokens(geometry), RESULT: 0, "loaded": 0}
     if traffic.activations:
         pattern = Pattern("read", "banks", chunk=tokens * traffic.activations, coordinates=(0, 1))
         commands = (Access(pattern), *commands)
     if traffic.bias:
         pattern = Pattern("read", "banks", chunk=traffic.bias, coordinates=(0, 0, 1))
         commands = (Access(pattern, "loaded"), *commands)
-        added = Compute("vector", sets * geometry.banks * tokens)
+        added = Compute("vector", sets * geometry.units * tokens)
         reduction += (Wait("loaded"), added)
     if traffic.outputs:
         pattern = Pattern(
@@ -182,7 +199,8 @@ def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traf
         reduction += (Access(pattern),)
     if wait_fs:
         commands += (*drain(geometry), Delay(wait_fs))
-    return Program((commands, reduction), tokens_of)
+    threads = (commands, reduction)
+    return Program((*threads, fills) if geometry.overlap else threads, tokens_of)
 
 
 def _kernel(
@@ -209,7 +227,7 @@ def _kernel(
         for first in range(0, tokens, layout.tokens_per_pass)
     ]
     waves = len(passes)
-    width = channels if waves > 1 else min(channels, ceil_div(layout.n, geometry.banks))
+    width = channels if waves > 1 else min(channels, ceil_div(layout.n, geometry.units))
     tasks = np.zeros((waves, width, 5), dtype=np.int64)
     sets = [layout.sets(channel) for channel in range(width)]
     for wave, (row, tokens) in enumerate(passes):
