@@ -20,6 +20,7 @@ from simulator.engine.layout import (
     A_BUFFER,
     A_MACRO,
     A_READ,
+    A_STORE,
     A_WRITE,
     CACHE,
     E_CREDIT,
@@ -128,6 +129,7 @@ from simulator.memory.pool import (
     R_WAITERS,
     READ,
     RESULT,
+    STORE,
     WRITE,
     free_request,
     serve,
@@ -480,8 +482,8 @@ def uncached(
         )
         if index < 0:
             return
-        if kind == A_MACRO:
-            dram.requests.kind[index] = MACRO
+        if kind <= A_STORE:
+            dram.requests.kind[index] = MACRO if kind == A_MACRO else STORE
             # Rows go round the sets of banks that take turns.
             dram.requests.row[index] = address // memory[K_TURNS]
             dram.requests.bank[index] += address % memory[K_TURNS]
@@ -576,7 +578,7 @@ def step(machine: Machine, x: Int, now: Int) -> None:
                     size = room
         if size > 0:
             port[K_HOLDER] = transaction[T_SLOT]
-            units = size if kind != A_MACRO else np.int64(0)
+            units = size if kind < A_MACRO or kind > A_STORE else np.int64(0)
             arrive = book(port, now, units) + (units * port[K_RATE] >> 10)
             level = port
             while level[K_NEXT] >= 0 and machine.component[level[K_NEXT], K_KIND] == PORT:

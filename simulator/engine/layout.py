@@ -164,7 +164,7 @@ X_RUNNING = -1  # X_WAIT of a thread that waits for no token
 OP_KIND, OP_TARGET, OP_AMOUNT, OP_TOKEN, OP_COUNT, OP_SCALE, OP_ALIKE, OPERATION_COLUMNS = range(8)
 
 # patterns
-A_READ, A_WRITE, A_ATOMIC, A_MACRO, A_BUFFER, A_RESULT = range(6)
+A_READ, A_WRITE, A_ATOMIC, A_MACRO, A_STORE, A_BUFFER, A_RESULT = range(7)
 (
     P_KIND,
     P_PATH,

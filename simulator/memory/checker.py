@@ -184,7 +184,7 @@ def _states(device: Device, log: np.ndarray) -> list[Violation]:
     before = np.concatenate([[-1], last[:-1]])
     known = (before >= 0) & (bank[np.maximum(before, 0)] == bank)
     open_ = known & opens[np.maximum(before, 0)]
-    column = np.isin(command, [number["RD"], number["WR"], number["MACab"]])
+    column = np.isin(command, [number["RD"], number["WR"], number["MACab"], number["WRab"]])
     refresh = np.isin(command, [number["REFab"], number["REFpb"]])
     wrong = {
         "activate of an open bank": opens & open_,

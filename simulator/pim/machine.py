@@ -14,6 +14,7 @@ from __future__ import annotations
 from simulator.engine.assembly import AgentClass, Assembly, MemoryView, Pipe, rate
 from simulator.memory.model import channel_of
 from simulator.memory.standards import Lockstep
+from simulator.memory.standards.compiled import NO_TIME
 from simulator.memory.timing import TimingValue
 from simulator.pim.spec import PimSpec
 
@@ -58,6 +59,7 @@ def lockstep(spec: PimSpec) -> Lockstep:
         activate_spacing=TimingValue(clocks=faw * windows),
         sets=spec.bank.shared,
         overlap=spec.buffer.overlap,
+        fence=spec.fence.time if spec.fence else NO_TIME,
         activate_cost=spec.memory.energy.activate / spec.channel_power,
         column_cost=spec.column_energy / spec.channel_power,
         power_window=spec.power.window if spec.power else 0.0,

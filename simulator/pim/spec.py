@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from simulator.hardware.host import HostSpec
-from simulator.hardware.spec import Block, Choice, Defaults, Peak
+from simulator.hardware.spec import Block, Choice, Defaults, Peak, Whole
 from simulator.memory.spec import MemorySpec
 from simulator.memory.timing import Timing
 from simulator.units import (
@@ -45,7 +45,9 @@ class BankUnit(Block):
     rcd_compute: Timing
     """Activate to first lockstep column."""
     accumulators: Count
-    """Partial sums a unit holds."""
+    """Partial sums a unit holds, or registers for elementwise work."""
+    adds_lanes: Choice = True
+    """A sum is one number (an adder tree); without it each lane keeps its own."""
 
 
 class Buffer(Block):
@@ -54,6 +56,37 @@ class Buffer(Block):
     capacity: Bytes
     overlap: Choice = False
     """Transfers have a path, and units two of each register, so that they hide behind columns."""
+    results: Literal["pins", "banks"] = "pins"
+    """Sums are sent out, or written to a row by lockstep columns and read from there."""
+
+
+class Fence(Block):
+    """The issuer waits for columns to be done before it sends more."""
+
+    columns: Count
+    """Lockstep columns between two fences, at most; a buffer fill has one too."""
+    time: Timing
+    """From the end of the columns to the next ones; rows open meanwhile."""
+
+
+class Modes(Block):
+    """Accesses that lead into lockstep work and out of it, a fence behind each stage.
+
+    Banks are parked and switched by ordinary accesses to reserved rows, so each stage opens one;
+    then writes go to all banks at once."""
+
+    park: Whole
+    """Banks that are opened one by one before."""
+    enter: Whole
+    """Writes that switch all banks to lockstep."""
+    program: Whole
+    """Writes of the units' program."""
+    start: Whole
+    """Writes that start it, for each block of results."""
+    leave: Whole
+    """Writes that switch back."""
+    unpark: Whole
+    """Banks that are opened one by one behind."""
 
 
 class PowerBudget(Block):
@@ -96,9 +129,18 @@ class Launch(Block):
 class PimMapping(Block):
     """How work is laid over channels, banks and rows."""
 
+    products: Literal["banks", "controller"] = "banks"
+    """Who multiplies: units, or the controller that reads the weights over the pins."""
+    elementwise: Literal["controller", "banks"] = "controller"
+    """Who does sums, products and limits of large operands element by element."""
+    collect: Choice = True
+    """The controller reads results that lie in banks; traces of other simulators leave that out."""
     order: Literal["activation_stationary", "output_stationary"]
     """Keep a chunk of activations and send out partial sums, or keep partial sums in the
     accumulators and send the chunks again for every group of outputs."""
+    fill: Literal["channels", "units"] = "channels"
+    """Consecutive outputs go round all channels, or fill the accumulators of a channel's units
+    first."""
     pack: Choice
     """Several short vectors share a row, instead of a row each."""
     spread: Literal["heads", "channels", "tokens"]
@@ -141,6 +183,8 @@ class PimSpec(Block):
     """Activating all banks obeys tFAW, ignores it, obeys it per bank group, or obeys ``power``."""
     power: PowerBudget | None = None
     """Limits activates and columns where ``activation`` says so."""
+    fence: Fence | None = None
+    modes: Modes | None = None
     refresh: Literal["together", "staggered"]
     """The controller refreshes all channels at once, or each at its own phase."""
     controller: PimController

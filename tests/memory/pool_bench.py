@@ -11,13 +11,13 @@ from simulator.memory.checker import check_log
 from simulator.memory.controller import layout
 from simulator.memory.controller.kernel import RUN, run_any
 from simulator.memory.model import Channel, channel_of
-from simulator.memory.pool import BUFFER, MACRO, NEVER, READ, RESULT, WRITE
+from simulator.memory.pool import BUFFER, MACRO, NEVER, READ, RESULT, STORE, WRITE
 from simulator.memory.spec import MemorySpec
 from simulator.memory.standards import COMMANDS, Lockstep
 from simulator.memory.timing import TimingValue
 
 __all__ = [
-    *("BUFFER", "MACRO", "READ", "RESULT", "WRITE"),
+    *("BUFFER", "MACRO", "READ", "RESULT", "STORE", "WRITE"),
     *("Bench", "Request", "model", "traffic", "units"),
 ]
 
@@ -138,7 +138,11 @@ def traffic(
         tick += int(generator.integers(0, gap))
         kind = WRITE if generator.random() < 0.3 else READ
         if generator.random() < lockstep:
-            kind = MACRO if generator.random() < 0.7 else int(generator.choice([BUFFER, RESULT]))
+            kind = (
+                MACRO
+                if generator.random() < 0.7
+                else int(generator.choice([BUFFER, RESULT, STORE]))
+            )
         requests.append(
             Request(
                 tick,

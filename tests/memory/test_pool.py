@@ -17,6 +17,7 @@ from simulator.memory.checker import check_log
 from simulator.memory.model import channel_of
 from simulator.memory.spec import MemorySpec
 from simulator.memory.standards import COMMANDS
+from simulator.memory.timing import TimingValue
 
 NAMES = ["hbm2-2.0", "hbm3-6.4", "gddr6-16", "ddr4-3200", "lpddr5-6400"]
 LOCKSTEP = ["hbm2-2.0", "hbm3-6.4", "gddr6-16"]
@@ -100,6 +101,7 @@ def test_sets_of_banks_take_turns_legally(name, refresh, power, sets, overlap):
         activate_cost=power / span,
         column_cost=power,
         power_window=2 * power,
+        fence=TimingValue(seconds=4 * power),
     )
     channel = model(name, refresh, lockstep=lockstep)
     requests = traffic(channel, 5, 20, lockstep=0.9)
@@ -174,7 +176,7 @@ def test_results_wait_for_their_columns_and_hide_behind_the_next():
 def test_pseudo_channels_do_not_wait_for_each_others_macros():
     channel = model("hbm3-6.4", lockstep=units(32))
     both = [
-        Request(pseudo_channel=p, bank=32 * p, row=row, kind=MACRO, accesses=32)
+        Request(pseudo_channel=p, row=row, kind=MACRO, accesses=32)
         for p in range(2)
         for row in range(20)
     ]

@@ -12,7 +12,7 @@ from simulator.api import platform, simulate_work
 from simulator.system.records import KernelRecord
 from simulator.system.single import single_work
 from simulator.system.specs import Hardware
-from simulator.trace.work import Attention, Operand, Work
+from simulator.trace.work import Attention, Elementwise, Operand, Work
 from simulator.validate.microbench.kernels import steady_seconds
 from simulator.validate.probe import probe
 
@@ -50,6 +50,15 @@ def matrix_vector(hardware: Hardware, depth: int, outputs: int) -> float:
     """Kernel time of one product of a matrix and a vector on an idle device."""
     work, name = single_work("gemm", ["m=1", f"n={outputs}", f"k={depth}"])
     return kernel_seconds(simulate_work([work], hardware, name).record.kernels)
+
+
+@probe("s")
+def elementwise_work(hardware: Hardware, operands: int, elements: int) -> float:
+    """Kernel time of one operation on so many operands, all of them in memory."""
+    size = 2 * elements
+    places = [Operand(i, 0, size, 16, "float16", "weight", size) for i in range(operands + 1)]
+    work = Elementwise(tuple(places[:-1]), (places[-1],), elements, 1, 0)
+    return kernel_seconds(simulate_work([work], hardware, "elementwise").record.kernels)
 
 
 @probe("s")

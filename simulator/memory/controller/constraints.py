@@ -36,6 +36,7 @@ from simulator.memory.controller.layout import (
     T_SIBLINGS,
     T_WINDOW,
     WINDOW,
+    WRAB,
     State,
     Tables,
     wide,
@@ -129,7 +130,7 @@ def rare_ready(
 def set_ready(tables: Tables, state: State, first: int, command: int) -> int:
     """Earliest tick of a command to the set whose first bank is ``first``, its group apart."""
     ready = wide(0)
-    for place, c in enumerate((ACTAB, MACAB, PREST)):
+    for place, c in enumerate((ACTAB, MACAB, PREST, WRAB)):
         if tables.rare[command - FREQUENT, 2, c] > 0:
             last = state.bank[first, B_LOCKSTEP + place]
             ready = max(ready, last + tables.rare[command - FREQUENT, 2, c])

@@ -53,8 +53,9 @@ ENDING = -2
     MACAB,
     BUF,
     PREST,
+    WRAB,
     COMMAND_KINDS,
-) = range(15)
+) = range(16)
 """Commands, numbered as in ``standards.COMMANDS``."""
 FREQUENT = 5
 """Commands whose earliest time is kept up to date at each issue: the first five. That of
@@ -74,9 +75,10 @@ OPEN, CLOSE, TIMEOUT = range(3)
 NO_REFRESH, ALL_BANK, PER_BANK_BLOCKING, PER_BANK = range(4)
 
 # Kinds of request.
-READ, WRITE, MACRO, BUFFER, RESULT = range(5)
-"""MACRO: lockstep columns of one row in all banks of a set; BUFFER, RESULT: accesses on the data
-bus without a bank, into the buffer, or out of the units that worked for the macros before."""
+READ, WRITE, MACRO, STORE, BUFFER, RESULT = range(6)
+"""MACRO, STORE: lockstep columns of one row in all banks of a set, read or written; BUFFER, RESULT:
+accesses on the data bus without a bank, into the buffer, or out of the units that worked for the
+macros before."""
 
 # Columns of ``State.bank``; the first are the earliest ticks of the frequent commands.
 B_CANDIDATE = READY
@@ -103,10 +105,10 @@ its own access and must not close."""
     N_BANK_CONFLICTS,
     B_LOCKSTEP,
 ) = range(B_OTHER + 2, B_OTHER + 16)
-BANK_COLUMNS = B_LOCKSTEP + 3
+BANK_COLUMNS = B_LOCKSTEP + 4
 """ACTIVE: request that opened the row and waits for its access, RD or WR; USED: last access;
 REFRESHED: in the present round of per-bank refreshes; GROUP, NODE, NODE_HIGH: where it belongs;
-LOCKSTEP: last issues of ACTab, MACab and PREst of the set whose first bank this is."""
+LOCKSTEP: last issues of ACTab, MACab, PREst and WRab of the set whose first bank this is."""
 
 # Columns of ``State.group``; the first gate the frequent commands.
 WINDOW, RINGS = 8, 2
@@ -142,7 +144,9 @@ G_TRANSFER_FROM = G_TRANSFER + 1
 G_TRANSFER_END = G_TRANSFER_FROM + 1
 G_SPENT = G_TRANSFER_END + 1
 """Until when the power budget is spent, in 1/POWER ticks."""
-G_FIFO_HEAD = G_SPENT + 1
+G_FENCE = G_SPENT + 1
+"""Tick before which no lockstep request starts its columns or accesses."""
+G_FIFO_HEAD = G_FENCE + 1
 """Lockstep requests that wait, in order of arrival."""
 G_FIFO_TAIL = G_FIFO_HEAD + 1
 G_LIST = G_FIFO_TAIL + 1
@@ -226,10 +230,12 @@ C_ACTIVE_LIST = C_FILTER + FILTER
     E_OWNER,
     E_ARRIVE,
     E_LINE,
+    E_STARTED,
     ENTRY_COLUMNS,
-) = range(13)
+) = range(14)
 """LEFT: accesses still to issue; TOUCHED: a command was issued for it; FOLLOWING,
-PRECEDING: keys in its bank's list, or -1; OWNER: its number in ``Requests``."""
+PRECEDING: keys in its bank's list, or -1; OWNER: its number in ``Requests``; STARTED: a lockstep
+request has issued its first column or access."""
 
 # Columns of ``State.run``: where a replay of an ordered trace stands.
 (
@@ -301,6 +307,8 @@ class Settings(NamedTuple):
     buffer_interval: int
     sets: int
     """Sets of banks that take turns; bank b of a group is in set b mod sets."""
+    fence: int
+    """Ticks between the columns or accesses of two requests beyond what rules ask for."""
     overlap: int
     """Buffer transfers go on beside the columns of other macros."""
     activate_cost: int

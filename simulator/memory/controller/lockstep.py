@@ -1,17 +1,20 @@
 """Lockstep requests: banks of a group open one row and multiply, column by column.
 
 What processing in memory asks of a channel.  A *macro* is n columns of one row in all banks
-of a set; a *buffer* request fills the channel's buffer over the data pins, a *result* request
-fetches what the units hold.  A set is a group of banks, or every n-th of its banks where n share
-a unit.  A macro needs its row open in every bank: others are precharged together, and activates
-open one bank, a bank group or the whole set at a time.  Its columns are one event, cut where a
-refresh falls due or the power budget is spent.  While lockstep requests are at work no host
-request is served on the channel.
+of a set, a *store* n columns that units write there; a *buffer* request fills the channel's buffer
+over the data pins, a *result* request fetches what the units hold.  A set is a group of banks, or
+every n-th of its banks where n share a unit.  Columns need their row open in every bank: others are
+precharged together, and activates open one bank, a bank group or the whole set at a time.  The
+columns of a request are one event, cut where a refresh falls due or the power budget is spent.
+While lockstep requests are at work no host request is served on the channel.
 
 Requests begin in order.  The next begins when the columns of the one before are over or, with
 ``overlap``, when they are scheduled: another set may open its row meanwhile, and transfers go on
 beside columns, because the units have two of each register.  Results then wait for the columns
 that made them; that macros find their buffer filled is up to whoever asks for them.
+
+With a ``fence`` the columns of a request start that long after those of the one before; rows
+are opened meanwhile.
 
 Power: activates and columns draw on a budget that refills all the time.  A group may run ahead of
 it by ``power_window``, so in a span of t it draws at most what t and the window give.
@@ -45,8 +48,10 @@ from simulator.memory.controller.layout import (
     E_LEFT,
     E_QUEUE,
     E_ROW,
+    E_STARTED,
     E_TOUCHED,
     ENDING,
+    G_FENCE,
     G_LAST,
     G_MACRO,
     G_MACRO_END,
@@ -75,6 +80,8 @@ from simulator.memory.controller.layout import (
     REFPB,
     RESERVED,
     RESULT,
+    STORE,
+    WRAB,
     Requests,
     Settings,
     Sizes,
@@ -102,7 +109,7 @@ def has_place(
     group = state.group[requests.bank[owner] // sizes.group_banks]
     if not settings.overlap:
         return group[G_MACRO] == -1
-    if requests.kind[owner] == MACRO:
+    if requests.kind[owner] <= STORE:
         return group[G_MACRO] < 0
     return group[G_TRANSFER] < 0 and (group[G_MACRO] < 0 or requests.kind[owner] == BUFFER)
 
@@ -123,11 +130,12 @@ def begin(
     group = entry[E_BANK] // sizes.group_banks
     first = group * sizes.group_banks
     entry[E_GROUP] = group
+    entry[E_STARTED] = 0
     entry[E_BANK] = first + (entry[E_BANK] - first) % settings.sets
     if len(requests.arrive) > 0:
         requests.arrive[owner] = tick - 1
     place = G_MACRO
-    if settings.overlap and entry[E_QUEUE] != MACRO:
+    if settings.overlap and entry[E_QUEUE] > STORE:
         place = G_TRANSFER
         state.group[group, G_TRANSFER_FROM] = 0
         if entry[E_QUEUE] == RESULT and state.group[group, G_MACRO] == ENDING:
@@ -154,12 +162,11 @@ def train_start(
     train's on the command bus they share."""
     start = tick
     for g in range(channel * groups, (channel + 1) * groups):
-        for kind in range(2):
-            other = BUF if kind else MACAB
+        for other in (MACAB, WRAB, BUF):
             last = state.group[g, G_LAST + other]
             if (g == group and other == command) or last < start:
                 continue
-            a, b = step, settings.buffer_interval if kind else settings.macro_interval
+            a, b = step, settings.buffer_interval if other == BUF else settings.macro_interval
             while b > 0:
                 a, b = b, a % b
             if a <= 1:
@@ -179,7 +186,7 @@ def power_ready(settings: Settings, state: State, group: int, cost: int) -> int:
 @inner
 def cost_of(settings: Settings, command: int) -> int:
     """What a command draws from the power budget."""
-    if command == MACAB:
+    if command in (MACAB, WRAB):
         return settings.column_cost
     if command == ACT:
         return settings.activate_cost
@@ -203,10 +210,12 @@ def next_command(
     groups, group_banks, sets = sizes.groups, sizes.group_banks, settings.sets
     entry = state.entry[slot_of(key)]
     first = entry[E_BANK]
-    if entry[E_QUEUE] != MACRO:
+    if entry[E_QUEUE] > STORE:
         ready = max(tick, rare_ready(tables, state, groups, channel, group, wide(BUF)))
         if settings.overlap:
             ready = max(ready, state.group[group, G_TRANSFER_FROM])
+        if entry[E_STARTED] == 0:
+            ready = max(ready, state.group[group, G_FENCE])
         return (
             BUF,
             first,
@@ -222,14 +231,17 @@ def next_command(
         fitting += int(state.bank[b, B_ROW] == row)
         closed += int(state.bank[b, B_ROW] == CLOSED)
     if fitting == banks:
-        ready = rare_ready(tables, state, groups, channel, group, wide(MACAB))
-        ready = max(ready, set_ready(tables, state, first, MACAB))
+        column = MACAB if entry[E_QUEUE] == MACRO else WRAB
+        ready = rare_ready(tables, state, groups, channel, group, wide(column))
+        ready = max(ready, set_ready(tables, state, first, column))
         ready = max(ready, power_ready(settings, state, group, settings.column_cost))
+        if entry[E_STARTED] == 0:
+            ready = max(ready, state.group[group, G_FENCE])
         return (
-            MACAB,
+            column,
             first,
             train_start(
-                *(settings, state, groups, channel, group, MACAB),
+                *(settings, state, groups, channel, group, column),
                 *(max(tick, ready), settings.macro_interval),
             ),
         )
@@ -282,9 +294,9 @@ def lockstep_tick(
     row_bus, column_bus = True, True
     if not sizes.dual_bus:
         for g in range(channel * groups, (channel + 1) * groups):
-            for kind in range(2):
-                last = state.group[g, G_LAST + (BUF if kind else MACAB)]
-                step = settings.buffer_interval if kind else settings.macro_interval
+            for other in (MACAB, WRAB, BUF):
+                last = state.group[g, G_LAST + other]
+                step = settings.buffer_interval if other == BUF else settings.macro_interval
                 if last >= tick and (last - tick) % step == 0:
                     row_bus = False
     wake = state.channel[channel, C_NEXT_REFRESH]
@@ -318,7 +330,7 @@ def lockstep_tick(
             c, b, ready = next_command(sizes, settings, tables, state, channel, g, key, tick)
             if c < 0:
                 continue
-            columns = c in (MACAB, BUF)
+            columns = c in (MACAB, WRAB, BUF)
             free = column_bus if columns and sizes.dual_bus else row_bus
             if ready <= tick and free and (rising or c == PREAB):
                 if columns and sizes.dual_bus:
@@ -379,16 +391,19 @@ def issue(
     if key >= 0:
         entry = state.entry[slot_of(key)]
         row, first = entry[E_ROW], entry[E_BANK]
-        if command in (MACAB, BUF):
-            step = settings.macro_interval if command == MACAB else settings.buffer_interval
+        if command in (MACAB, WRAB, BUF):
+            step = settings.buffer_interval if command == BUF else settings.macro_interval
             count = entry[E_LEFT]
-            if command == MACAB and sizes.refresh != NO_REFRESH:
+            if command != BUF and sizes.refresh != NO_REFRESH:
                 room = (state.channel[channel, C_NEXT_REFRESH] - tick) // step
                 count = min(count, max(room, 1))
-            if command == MACAB:
+            if command != BUF:
                 count = min(count, affordable(settings, state, group, tick))
             entry[E_LEFT] -= count
-            if command == MACAB:
+            entry[E_STARTED] = 1
+            if settings.fence > 0:
+                state.group[group, G_FENCE] = tick + count * step + settings.fence
+            if command != BUF:
                 state.channel[channel, N_MISS] += entry[E_TOUCHED]
                 state.channel[channel, N_HIT] += count - entry[E_TOUCHED]
             entry[E_TOUCHED] = 0
@@ -400,7 +415,7 @@ def issue(
     last = tick + (count - 1) * step
     constrain(tables, state, groups, channel, group_banks, group, bank, command, last)
     spend(settings, state, group, command, count, last)
-    for number, lockstep in enumerate((ACTAB, MACAB, PREST)):
+    for number, lockstep in enumerate((ACTAB, MACAB, PREST, WRAB)):
         if command == lockstep:
             state.bank[first, B_LOCKSTEP + number] = last
     if command in (REFAB, REFPB):

@@ -17,7 +17,7 @@ from simulator.memory.controller.layout import COMMAND_KINDS, FREQUENT, Tables
 from simulator.memory.standards import COMMANDS, Device, Rule
 from simulator.memory.standards.table import ALL_BANK, SET, WHOLE_GROUP
 
-TRAINS = frozenset({"MACab", "BUF"})
+TRAINS = frozenset({"MACab", "WRab", "BUF"})
 """Commands that issue many at a time."""
 _NUMBER = {name: number for number, name in enumerate(COMMANDS)}
 

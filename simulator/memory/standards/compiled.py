@@ -93,6 +93,9 @@ class Device:
         return self.ticks["read_latency"] + self.ticks["burst"]
 
 
+NO_TIME = TimingValue()
+
+
 @dataclass(frozen=True, slots=True)
 class Lockstep:
     """Rows that all banks open and read together: timings of processing in memory."""
@@ -110,6 +113,9 @@ class Lockstep:
     overlap: bool = False
     """Buffer transfers have a path and registers of their own, so that they go on beside the
     columns of other macros."""
+    fence: TimingValue = NO_TIME
+    """From the last column or access of a request to the first of the next, beyond what the
+    standard asks for: the issuer waits for one before it sends the other."""
     activate_cost: float = 0.0
     """Seconds of a group's power budget that one bank's activate takes."""
     column_cost: float = 0.0
@@ -135,6 +141,8 @@ def compile_device(spec: MemorySpec, lockstep: Lockstep | None = None) -> Device
         for name in ("rcd_compute", "mac_interval", "activate_spacing"):
             ticks[name] = spec.cycles(getattr(lockstep, name)) * standard.ticks_per_clock
         ticks["mac_to_buffer"] = 0 if lockstep.overlap else ticks["mac_interval"]
+        ticks["mac_to_write"] = ticks["mac_interval"]
+        ticks["fence"] = spec.cycles(lockstep.fence) * standard.ticks_per_clock
         ticks["buffer_to_mac"] = 0 if lockstep.overlap else ticks["ccd_s"]
     counts = {
         "pseudo_channel": organization.pseudo_channels,

@@ -36,17 +36,18 @@ from simulator.units import Count
 LEVELS = ("channel", "pseudo_channel", "rank", "stack_id", "bank_group", "bank")
 COMMANDS = (
     *("ACT", "PRE", "RD", "WR", "REFpb", "PREab", "REFab", "ACT2", "CAS"),
-    *("ACTbg", "ACTab", "MACab", "BUF", "PREst"),
+    *("ACTbg", "ACTab", "MACab", "BUF", "PREst", "WRab"),
 )
 """Every command there is; its place is its number in the controller and in logs. The last
 line is processing in memory: activate a bank group or all banks, a lockstep column of all
-banks, an access of the channel's buffer over the data pins, precharge a set. Where banks share
-a unit, those that work at once are a *set*, and ``ab`` means all banks of one."""
-ALL_BANK = frozenset({"PREab", "REFab", "ACTab", "MACab"})
+banks, an access of the channel's buffer over the data pins, precharge a set, a lockstep column
+that units write. Where banks share a unit, those that work at once are a *set*, and ``ab`` means
+all banks of one."""
+ALL_BANK = frozenset({"PREab", "REFab", "ACTab", "MACab", "WRab"})
 """Commands to all banks of a group."""
 WHOLE_GROUP = ALL_BANK | {"ACTbg", "BUF", "PREst"}
 """Commands whose time is decided for a group, or a set, as a whole."""
-LOCKSTEP = frozenset({"ACTab", "MACab", "PREst"})
+LOCKSTEP = frozenset({"ACTab", "MACab", "PREst", "WRab"})
 """Commands to all banks of a set."""
 SET = "set"
 """Level of a constraint among them: one set of banks of a group."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.engine.program import Access, Loop, Pattern, Release, Wait
-from simulator.pim.mapping.commands import ROOM, Steps, Sweep, drain, filled, prefetch, repeat
+from simulator.engine.program import Access, Loop, Pattern, Wait
+from simulator.pim.mapping.commands import ROOM, Steps, Sweep, filled, finished, prefetch, repeat
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 
 Parts = tuple[tuple[int, Sweep], ...]
@@ -137,7 +137,7 @@ class CacheLayout:
 
     def _writes(self, steps: Steps) -> Steps:
         """Writes have their own queue: what follows must not overtake them."""
-        return (*steps, *drain(self.geometry), Release(ROOM, self.geometry.queue))
+        return (*steps, *finished(self.geometry))
 
 
 def rows_of(parts: Parts) -> int:

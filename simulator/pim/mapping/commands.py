@@ -37,6 +37,11 @@ def _fill(columns: int, room: str, done: str, geometry: Geometry) -> Steps:
     return (Wait(room), Access(pattern, done))
 
 
+def broadcast(accesses: int, geometry: Geometry) -> Steps:
+    """Writes that all units hear, outside their buffer."""
+    return _fill(accesses, ROOM, ROOM, geometry) if accesses else ()
+
+
 def filled(columns: int, steps: Steps, geometry: Geometry) -> Steps:
     """``steps`` on the next ``columns`` of activations in the channel's buffer."""
     if geometry.overlap:
@@ -49,25 +54,41 @@ def prefetch(columns: int, geometry: Geometry) -> Steps:
     return _fill(columns, SPACE, FILLED, geometry)
 
 
-def multiply(row: int, loops: tuple[int, ...], columns: int, sets: int) -> Steps:
+def multiply(
+    row: int, loops: tuple[int, ...], columns: int, sets: int, geometry: Geometry
+) -> Steps:
     """Multiply-accumulate ``columns`` of all banks' open row for each of ``sets`` accumulators,
     one column after the other.
 
     The row is ``row`` beyond the task's base (coordinate 0), plus ``loops`` strides.
     """
-    pattern = Pattern(
-        "macro",
-        "banks",
-        chunk=columns * sets,
-        base=row,
-        coordinates=(1,),
-        loops=loops,
-    )
-    return (Wait(ROOM), Access(pattern, ROOM))
+    return lockstep("macro", row, loops, columns * sets, geometry)
+
+
+def lockstep(
+    kind: str, row: int, loops: tuple[int, ...], columns: int, geometry: Geometry
+) -> Steps:
+    """Columns of one row as one command, or as many as fences cut them into."""
+    full, rest = divmod(columns, geometry.fence_columns or columns)
+    steps: Steps = ()
+    for count, size in ((full, (columns - rest) // max(1, full)), (1, rest)):
+        if count * size:
+            pattern = Pattern(
+                kind, "banks", chunk=size, base=row, coordinates=(1,), loops=loops, inner=count
+            )
+            steps += (Wait(ROOM), Access(pattern, ROOM))
+    return steps
 
 
 def read_out(sets: int, token: str, geometry: Geometry) -> Steps:
     """Send result sets to the controller; ``token`` counts them as they arrive."""
+    if geometry.results_in_banks:
+        columns = ceil_div(sets * geometry.result_bytes, geometry.column_bytes)
+        place = geometry.scratch_row * geometry.stripe_bytes
+        size = sets * geometry.units * geometry.result_bytes
+        kept = Access(Pattern("store", "banks", chunk=columns, base=geometry.scratch_row))
+        fetched = Access(Pattern("read", "banks", chunk=size, base=place), token, sets)
+        return (kept, fetched if geometry.collects else Release(token, sets))
     chunk = sets * geometry.result_bursts * geometry.column_bytes
     return (Access(Pattern("result", "banks", chunk=chunk), token, sets),)
 
@@ -75,6 +96,11 @@ def read_out(sets: int, token: str, geometry: Geometry) -> Steps:
 def drain(geometry: Geometry) -> Steps:
     """Wait until every command of the stream is done."""
     return (Wait(ROOM, geometry.queue),)
+
+
+def finished(geometry: Geometry) -> Steps:
+    """Wait until every command of the stream is done, before more of them."""
+    return (*drain(geometry), Release(ROOM, geometry.queue))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +147,7 @@ class Sweep:
         def group(size: int) -> Steps:
             if not size:
                 return ()
-            macros = multiply(row, loops, self.columns, size)
+            macros = multiply(row, loops, self.columns, size, geometry)
             return macros + read_out(size, token, geometry)
 
         full, rest = divmod(sets * self.vectors, geometry.accumulators)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.pim.machine import activation_fs
-from simulator.pim.spec import PimSpec
+from simulator.pim.spec import Modes, PimSpec
 from simulator.trace.work import Operand
 
 STORED_ROLES = frozenset({"weight", "kv_cache", "optimizer_state", "gradient"})
@@ -47,6 +47,17 @@ class Geometry:
     """Commands a channel holds."""
     overlap: bool
     """Transfers go on beside columns."""
+    fence_columns: int
+    """Columns of one command, where fences limit them; else 0."""
+    result_bytes: int
+    """Of one accumulator."""
+    results_in_banks: bool
+    collects: bool
+    """The controller reads results from the banks."""
+    modes: Modes | None
+    fence_fs: int
+    scratch_row: int
+    """Where units put results."""
     sram_bytes: int
     row_open_fs: int
     """Time of a row beside its columns: activate, column delay, precharge; none where other banks
@@ -74,6 +85,13 @@ class Geometry:
             element_bits=spec.bank.bits,
             queue=memory.controller.queue,
             overlap=spec.buffer.overlap,
+            fence_columns=spec.fence.columns if spec.fence else 0,
+            result_bytes=spec.bank.bits * (1 if spec.bank.adds_lanes else spec.bank.lanes) // 8,
+            results_in_banks=spec.buffer.results == "banks",
+            collects=spec.mapping.collect,
+            modes=spec.modes,
+            fence_fs=fs(spec.fence.time) if spec.fence else 0,
+            scratch_row=organization.rows * spec.bank.shared - 1,
             sram_bytes=spec.controller.sram,
             row_open_fs=0 if hidden else opened + max(0, close),
             column_fs=column,
@@ -88,7 +106,12 @@ class Geometry:
     @property
     def result_bursts(self) -> int:
         """Bus bursts that carry one result set."""
-        return ceil_div(self.units * self.element_bits, 8 * self.column_bytes)
+        return ceil_div(self.units * self.result_bytes, self.column_bytes)
+
+    @property
+    def result_adds(self) -> int:
+        """Additions of the controller for one result set."""
+        return self.units * 8 * self.result_bytes // self.element_bits
 
     def columns(self, elements: int) -> int:
         """Columns a vector fills."""
