@@ -83,6 +83,7 @@ def channel_of(
             macro_span=lockstep.span,
             buffer_interval=device.ticks["ccd_s"],
             sets=lockstep.sets,
+            switch=device.ticks["switch"],
             fence=device.ticks["fence"],
             overlap=int(lockstep.overlap),
             activate_cost=_power(device, lockstep.activate_cost),

@@ -155,7 +155,7 @@ def parts_of(dram: Dram, m: Int) -> tuple[Sizes, Settings, Tables, State]:
     settings = Settings(
         *(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8]),
         *(t[9], t[10], t[11], t[12], t[13], t[14], t[15], t[16]),
-        *(t[17], t[18], t[19], t[20], t[21], t[22]),
+        *(t[17], t[18], t[19], t[20], t[21], t[22], t[23]),
     )
     tables = Tables(
         dram.first[m],

@@ -11,7 +11,7 @@ out: bandwidth of the SRAM, pipeline depth of the units in the banks.
 
 from __future__ import annotations
 
-from simulator.engine.assembly import AgentClass, Assembly, MemoryView, Pipe, rate
+from simulator.engine.assembly import AgentClass, Assembly, MemoryView, Pipe, Port, rate
 from simulator.memory.model import channel_of
 from simulator.memory.standards import Lockstep
 from simulator.memory.standards.compiled import NO_TIME
@@ -59,6 +59,7 @@ def lockstep(spec: PimSpec) -> Lockstep:
         activate_spacing=TimingValue(clocks=faw * windows),
         sets=spec.bank.shared,
         overlap=spec.buffer.overlap,
+        switch=spec.buffer.switch or NO_TIME,
         fence=spec.fence.time if spec.fence else NO_TIME,
         activate_cost=spec.memory.energy.activate / spec.channel_power,
         column_cost=spec.column_energy / spec.channel_power,
@@ -85,6 +86,8 @@ def assemble(spec: PimSpec, exact: bool) -> Assembly:
         ),
         Pipe("vector", rate(controller.vector_lanes * controller.clock)),
     )
+    if controller.port is not None:
+        assembly.add(Port("port", rate(controller.port), "memory"))
     banks = MemoryView(
         "banks",
         "dram",

@@ -46,6 +46,8 @@ class BankUnit(Block):
     """Activate to first lockstep column."""
     accumulators: Count
     """Partial sums a unit holds, or registers for elementwise work."""
+    initialize: Choice = False
+    """Start values of accumulators are written, instead of cleared."""
     adds_lanes: Choice = True
     """A sum is one number (an adder tree); without it each lane keeps its own."""
 
@@ -56,6 +58,8 @@ class Buffer(Block):
     capacity: Bytes
     overlap: Choice = False
     """Transfers have a path, and units two of each register, so that they hide behind columns."""
+    switch: Timing | None = None
+    """Between columns, fills and results: units change what their registers are for."""
     results: Literal["pins", "banks"] = "pins"
     """Sums are sent out, or written to a row by lockstep columns and read from there."""
 
@@ -117,6 +121,8 @@ class PimController(Block):
     functions: Functions
     link_latency: Seconds
     """Controller to memory channel, one way."""
+    port: BytesPerSecond | None = None
+    """What the controller reads and writes by ordinary accesses, all channels together."""
 
 
 class Launch(Block):
@@ -146,6 +152,15 @@ class PimMapping(Block):
     spread: Literal["heads", "channels", "tokens"]
     """A head's cache lies in as few pseudo-channels as keep all busy, the same but whole channels
     at least, or in all of them."""
+    spread_values: Literal["heads", "channels", "tokens"] | None = None
+    """The same for values, where they are spread otherwise than keys; scores then all pass through
+    the controller before the first values are used."""
+    heads_share_rows: Choice = False
+    """Keys of a token's heads lie side by side, where values are spread otherwise than keys."""
+    scale_scores: Literal["controller", "banks"] = "controller"
+    """Who multiplies scores by their factors, where all of them pass through the controller."""
+    attention_accumulators: Count | None = None
+    """Accumulators that attention uses between two reads; all of them if not given."""
     append: Choice = True
     """Attention stores the keys and values it is the first to use; traces of other simulators leave
     that out."""
@@ -288,6 +303,11 @@ class PimSpec(Block):
             )
         if self.activation == "power":
             self._affordable()
+        if self.buffer.overlap and self.buffer.switch is not None:
+            raise ValueError(
+                "buffer.overlap hides transfers behind columns, which buffer.switch keeps apart; "
+                "give one of them"
+            )
         if not self.buffer.capacity or self.buffer.capacity % access:
             raise ValueError(
                 f"buffer.capacity is not a whole number of columns of {access} B; correct it"

@@ -146,7 +146,11 @@ G_SPENT = G_TRANSFER_END + 1
 """Until when the power budget is spent, in 1/POWER ticks."""
 G_FENCE = G_SPENT + 1
 """Tick before which no lockstep request starts its columns or accesses."""
-G_FIFO_HEAD = G_FENCE + 1
+G_KIND = G_FENCE + 1
+"""What the last lockstep request was: columns (0), fill (1) or result (2)."""
+G_FROM = G_KIND + 1
+"""Tick from which the one at work may issue commands."""
+G_FIFO_HEAD = G_FROM + 1
 """Lockstep requests that wait, in order of arrival."""
 G_FIFO_TAIL = G_FIFO_HEAD + 1
 G_LIST = G_FIFO_TAIL + 1
@@ -307,6 +311,8 @@ class Settings(NamedTuple):
     buffer_interval: int
     sets: int
     """Sets of banks that take turns; bank b of a group is in set b mod sets."""
+    switch: int
+    """Ticks from a request of one kind to the first command of another's."""
     fence: int
     """Ticks between the columns or accesses of two requests beyond what rules ask for."""
     overlap: int

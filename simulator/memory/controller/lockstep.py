@@ -13,8 +13,9 @@ Requests begin in order.  The next begins when the columns of the one before are
 beside columns, because the units have two of each register.  Results then wait for the columns
 that made them; that macros find their buffer filled is up to whoever asks for them.
 
-With a ``fence`` the columns of a request start that long after those of the one before; rows
-are opened meanwhile.
+Where units ``switch`` between columns, fills and results, the first command of another of the
+three comes that long after the last one.  With a ``fence`` the columns of a request start that
+long after those of the one before; rows are opened meanwhile.
 
 Power: activates and columns draw on a budget that refills all the time.  A group may run ahead of
 it by ``power_window``, so in a span of t it draws at most what t and the window give.
@@ -52,6 +53,8 @@ from simulator.memory.controller.layout import (
     E_TOUCHED,
     ENDING,
     G_FENCE,
+    G_FROM,
+    G_KIND,
     G_LAST,
     G_MACRO,
     G_MACRO_END,
@@ -134,6 +137,11 @@ def begin(
     entry[E_BANK] = first + (entry[E_BANK] - first) % settings.sets
     if len(requests.arrive) > 0:
         requests.arrive[owner] = tick - 1
+    if settings.switch > 0:
+        kind = max(entry[E_QUEUE] - STORE, 0)
+        if kind != state.group[group, G_KIND]:
+            state.group[group, G_FROM] = state.group[group, G_MACRO_END] + settings.switch
+        state.group[group, G_KIND] = kind
     place = G_MACRO
     if settings.overlap and entry[E_QUEUE] > STORE:
         place = G_TRANSFER
@@ -328,6 +336,7 @@ def lockstep_tick(
                 continue
             key = state.group[g, place]
             c, b, ready = next_command(sizes, settings, tables, state, channel, g, key, tick)
+            ready = max(ready, state.group[g, G_FROM])
             if c < 0:
                 continue
             columns = c in (MACAB, WRAB, BUF)

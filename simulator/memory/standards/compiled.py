@@ -113,6 +113,8 @@ class Lockstep:
     overlap: bool = False
     """Buffer transfers have a path and registers of their own, so that they go on beside the
     columns of other macros."""
+    switch: TimingValue = NO_TIME
+    """From columns, fills or results to a command of another of the three."""
     fence: TimingValue = NO_TIME
     """From the last column or access of a request to the first of the next, beyond what the
     standard asks for: the issuer waits for one before it sends the other."""
@@ -142,6 +144,7 @@ def compile_device(spec: MemorySpec, lockstep: Lockstep | None = None) -> Device
             ticks[name] = spec.cycles(getattr(lockstep, name)) * standard.ticks_per_clock
         ticks["mac_to_buffer"] = 0 if lockstep.overlap else ticks["mac_interval"]
         ticks["mac_to_write"] = ticks["mac_interval"]
+        ticks["switch"] = spec.cycles(lockstep.switch) * standard.ticks_per_clock
         ticks["fence"] = spec.cycles(lockstep.fence) * standard.ticks_per_clock
         ticks["buffer_to_mac"] = 0 if lockstep.overlap else ticks["ccd_s"]
     counts = {

@@ -60,12 +60,17 @@ class CacheLayout:
         """Queries that share an open row: their vectors fit the buffer together."""
         return self.geometry.buffer_columns // max(self.key_columns, self.tile_columns)
 
-    def scores(self, tokens: int, queries: int) -> Parts:
+    @property
+    def heads_per_row(self) -> int:
+        """Heads of a token that fit a row, and whose queries fit the buffer together."""
+        return max(1, self._longest // self.geometry.columns(self.head_dim))
+
+    def scores(self, tokens: int, queries: int, heads: int = 1) -> Parts:
         """Queries against keys; a head longer than a row or the buffer takes several fills."""
         full, rest = divmod(self.geometry.columns(self.head_dim), self.key_columns)
-        sets = ceil_div(tokens, self.geometry.units)
+        sets = ceil_div(tokens, self.geometry.units) * heads
         return tuple(
-            (count, Sweep(columns, sets, self._keys_per_row(columns), queries))
+            (count, Sweep(columns, sets, max(heads, self._keys_per_row(columns)), queries))
             for count, columns in ((full, self.key_columns), (1, rest))
             if count * columns * sets
         )
@@ -89,9 +94,10 @@ class CacheLayout:
             if count * columns * size
         )
 
-    def duration_fs(self, tokens: int, queries: int) -> int:
+    def duration_fs(self, tokens: int, queries: int, keys: bool = True, values: bool = True) -> int:
         """What one unit takes in the banks, fills and refresh aside."""
-        parts = self.scores(tokens, queries) + self.contexts(tokens, queries)
+        parts: Parts = self.scores(tokens, queries) if keys else ()
+        parts += self.contexts(tokens, queries) if values else ()
         return sum(count * sweep.duration_fs(self.geometry) for count, sweep in parts)
 
     def score_fill(self, sweep: Sweep) -> int:

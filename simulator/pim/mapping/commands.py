@@ -80,6 +80,11 @@ def lockstep(
     return steps
 
 
+def initialize(sets: int, geometry: Geometry) -> Steps:
+    """Write the accumulators' start values, where units do not clear them by themselves."""
+    return broadcast(sets * geometry.result_bursts, geometry) if geometry.initializes else ()
+
+
 def read_out(sets: int, token: str, geometry: Geometry) -> Steps:
     """Send result sets to the controller; ``token`` counts them as they arrive."""
     if geometry.results_in_banks:
@@ -135,9 +140,28 @@ class Sweep:
         """The commands; rows follow each other from ``row``. ``loops`` are the row strides
         of the loops around."""
         full, rest = divmod(self.sets, self.per_row)
-        body = self._row(row, (*loops, 1), self.per_row, token, geometry)
-        tail = self._row(row + full, loops, rest, token, geometry)
-        return repeat(full, body) + tail
+        together = geometry.accumulators // (self.per_row * self.vectors)
+        # Transfers that hide behind columns leave row by row; others are worth collecting.
+        if together > 1 and not geometry.overlap:
+            groups, left = divmod(full, together)
+            body = self._rows(row, (*loops, together), together, token, geometry)
+            tail = self._rows(row + full - left, loops, left, token, geometry)
+        else:
+            groups, tail = full, ()
+            body = self._row(row, (*loops, 1), self.per_row, token, geometry)
+        return repeat(groups, body) + tail + self._row(row + full, loops, rest, token, geometry)
+
+    def _rows(
+        self, row: int, loops: tuple[int, ...], rows: int, token: str, geometry: Geometry
+    ) -> Steps:
+        """Full rows whose results the accumulators hold together."""
+        if not rows:
+            return ()
+        results = self.per_row * self.vectors
+        macros = multiply(row, (*loops, 1), self.columns, results, geometry)
+        body = Loop(rows, macros)
+        begin, end = initialize(rows * results, geometry), read_out(rows * results, token, geometry)
+        return (*begin, body, *end)
 
     def _row(
         self, row: int, loops: tuple[int, ...], sets: int, token: str, geometry: Geometry
@@ -148,7 +172,7 @@ class Sweep:
             if not size:
                 return ()
             macros = multiply(row, loops, self.columns, size, geometry)
-            return macros + read_out(size, token, geometry)
+            return initialize(size, geometry) + macros + read_out(size, token, geometry)
 
         full, rest = divmod(sets * self.vectors, geometry.accumulators)
         return repeat(full, group(geometry.accumulators)) + group(rest)

@@ -47,8 +47,12 @@ class Geometry:
     """Commands a channel holds."""
     overlap: bool
     """Transfers go on beside columns."""
+    path: str
+    """What the controller's ordinary accesses pass."""
     fence_columns: int
     """Columns of one command, where fences limit them; else 0."""
+    initializes: bool
+    """Accumulators are written before they are used."""
     result_bytes: int
     """Of one accumulator."""
     results_in_banks: bool
@@ -85,7 +89,9 @@ class Geometry:
             element_bits=spec.bank.bits,
             queue=memory.controller.queue,
             overlap=spec.buffer.overlap,
+            path="memory" if spec.controller.port is None else "port",
             fence_columns=spec.fence.columns if spec.fence else 0,
+            initializes=spec.bank.initialize,
             result_bytes=spec.bank.bits * (1 if spec.bank.adds_lanes else spec.bank.lanes) // 8,
             results_in_banks=spec.buffer.results == "banks",
             collects=spec.mapping.collect,

@@ -30,6 +30,7 @@ from simulator.pim.mapping.commands import (
     Sweep,
     drain,
     filled,
+    initialize,
     multiply,
     prefetch,
     read_out,
@@ -198,6 +199,7 @@ def _output_stationary(layout: Layout, sets: int, tokens: int) -> Stream:
                 shared = multiply(row, (*loops, 1), columns, size * tokens, geometry)
                 steps += repeat(rows_, (Loop(chunks, filled(columns * tokens, shared, geometry)),))
                 row += rows_ if chunks else 0
+        steps = initialize(size * tokens, geometry) + steps
         return started(steps + read_out(size * tokens, RESULT, geometry), geometry)
 
     full, rest = divmod(sets, block)
