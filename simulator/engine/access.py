@@ -17,8 +17,10 @@ import numpy as np
 from simulator.compiled import Int, merged
 from simulator.engine.layout import (
     A_ATOMIC,
+    A_BUFFER,
     A_MACRO,
     A_READ,
+    A_STORE,
     A_WRITE,
     CACHE,
     E_CREDIT,
@@ -62,6 +64,7 @@ from simulator.engine.layout import (
     K_SECTOR,
     K_SETS,
     K_SLICES,
+    K_TURNS,
     K_UNITS,
     K_USED,
     K_WAIT_HEAD,
@@ -125,6 +128,8 @@ from simulator.memory.pool import (
     R_PSEUDO_CHANNEL,
     R_WAITERS,
     READ,
+    RESULT,
+    STORE,
     WRITE,
     free_request,
     serve,
@@ -489,12 +494,14 @@ def uncached(
         )
         if index < 0:
             return
-        if kind == A_MACRO:
-            dram.requests.kind[index] = MACRO
-            dram.requests.row[index] = address
+        if kind <= A_STORE:
+            dram.requests.kind[index] = MACRO if kind == A_MACRO else STORE
+            # Rows go round the sets of banks that take turns.
+            dram.requests.row[index] = address // memory[K_TURNS]
+            dram.requests.bank[index] += address % memory[K_TURNS]
             dram.requests.accesses[index] = size
         else:
-            dram.requests.kind[index] = BUFFER
+            dram.requests.kind[index] = BUFFER if kind == A_BUFFER else RESULT
             dram.requests.accesses[index] = (size + memory[K_ACCESS] - 1) // memory[K_ACCESS]
             dram.request[index, R_BYTES] = size
         attach(machine, index, x)
@@ -583,7 +590,7 @@ def step(machine: Machine, x: Int, now: Int) -> None:
                     size = room
         if size > 0:
             port[K_HOLDER] = transaction[T_SLOT]
-            units = size if kind != A_MACRO else np.int64(0)
+            units = size if kind < A_MACRO or kind > A_STORE else np.int64(0)
             arrive = book(port, now, units) + (units * port[K_RATE] >> 10)
             level = port
             while level[K_NEXT] >= 0 and machine.component[level[K_NEXT], K_KIND] == PORT:

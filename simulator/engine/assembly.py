@@ -293,6 +293,7 @@ class Assembly:
                 row[layout.K_HASHED] = int(component.hashed)
                 model = memory.model
                 row[layout.K_BANKS] = model.banks
+                row[layout.K_TURNS] = model.device.sets
                 row[layout.K_BANK_BYTES] = component.bank_interleave
                 row_bytes = model.device.columns * model.access_bytes
                 row[layout.K_ROW_BLOCKS] = max(row_bytes // component.bank_interleave, 1)

@@ -82,12 +82,13 @@ PIPE, PORT, CACHE, MEMORY = range(4)
     K_BANK_BYTES,  # consecutive ones in one bank
     K_ROW_BLOCKS,  # such blocks in a row
     K_ACCESS,  # bytes of one DRAM access
+    K_TURNS,  # sets of banks that macros name in turn
     K_HOLDER,  # slot of the task a port served last
     K_NEAR,  # lines of a set, by last use, that are near every reader
     K_FAR_LATENCY,  # beyond the latency of a hit, for the others
     K_WRITE_EXTRA,  # slice time of a written byte beyond a read one's, in 1024ths of that
     COMPONENT_COLUMNS,
-) = range(35)
+) = range(36)
 
 # agents
 RESOURCES = 4
@@ -163,7 +164,7 @@ X_RUNNING = -1  # X_WAIT of a thread that waits for no token
 OP_KIND, OP_TARGET, OP_AMOUNT, OP_TOKEN, OP_COUNT, OP_SCALE, OP_ALIKE, OPERATION_COLUMNS = range(8)
 
 # patterns
-A_READ, A_WRITE, A_ATOMIC, A_MACRO, A_BUFFER = range(5)
+A_READ, A_WRITE, A_ATOMIC, A_MACRO, A_STORE, A_BUFFER, A_RESULT = range(7)
 (
     P_KIND,
     P_PATH,

@@ -33,9 +33,10 @@ class Pattern:
     address = base + coordinates . task + loops . indices + i * outer_stride + j * inner_stride
     for i < outer, j < inner; ``chunk`` contiguous bytes each, none at or beyond ``limit``.
     With ``index``, the sum (without base) is a position p in it and the address is
-    base + index[p + j] * inner_stride.  A ``macro`` names a row instead of an address and
-    ``chunk`` columns; a ``buffer`` transfer moves ``chunk`` bytes without a bank.  Of a multicast
-    that so many ``receivers`` load alike, a cache serves each one its share.
+    base + index[p + j] * inner_stride.  A ``macro`` or ``store`` names a row instead of an
+    address and ``chunk`` columns; a ``buffer`` or ``result`` transfer moves ``chunk`` bytes
+    without a bank.
+    Of a multicast that so many ``receivers`` load alike, a cache serves each one its share.
     """
 
     kind: str
@@ -175,7 +176,9 @@ _KINDS = {
     "write": layout.A_WRITE,
     "atomic": layout.A_ATOMIC,
     "macro": layout.A_MACRO,
+    "store": layout.A_STORE,
     "buffer": layout.A_BUFFER,
+    "result": layout.A_RESULT,
 }
 
 

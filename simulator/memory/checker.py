@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.memory.standards import COMMANDS, Device, Rule
-from simulator.memory.standards.table import ALL_BANK
+from simulator.memory.standards.table import ALL_BANK, LOCKSTEP, SET
 
 LONGEST_DEBT = 9
 """Refresh intervals a bank may go without refresh: JEDEC lets eight be postponed."""
@@ -70,12 +70,21 @@ def _spread(device: Device, events: _Events, command: str, span: int) -> _Events
 
 
 def _same_node(device: Device, rule: Rule, one: _Events, two: _Events) -> list[Violation]:
+    if rule.level == SET:
+        node_one, node_two = _sets(device, one), _sets(device, two)
+        return _late_enough(rule, one, two, node_one, node_two)
     span = device.node_banks(rule.level)
     one, two = (
         _spread(device, one, rule.preceding, span),
         _spread(device, two, rule.following, span),
     )
     return _late_enough(rule, one, two, one.bank, two.bank)
+
+
+def _sets(device: Device, events: _Events) -> np.ndarray:
+    """Number of each event's set."""
+    group = device.banks // device.groups
+    return events.bank // group * device.sets + events.bank % group % device.sets
 
 
 def _siblings(device: Device, rule: Rule, one: _Events, two: _Events) -> list[Violation]:
@@ -143,16 +152,19 @@ def _buses(device: Device, log: np.ndarray) -> list[Violation]:
 
 def _by_bank(device: Device, log: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Entry numbers and banks, commands to several banks once for each, sorted by bank."""
-    spans = dict.fromkeys(ALL_BANK, device.banks // device.groups)
+    group = device.banks // device.groups
+    whole, own_set = np.arange(group), np.arange(0, group, device.sets)
+    covered = dict.fromkeys(ALL_BANK, whole) | dict.fromkeys(LOCKSTEP, own_set)
     if "bank_group" in dict(device.sizes):
-        spans["ACTbg"] = device.node_banks("bank_group")
-    narrow = ~np.isin(log[:, 1], [COMMANDS.index(name) for name in spans])
+        covered["ACTbg"] = np.arange(device.node_banks("bank_group"))
+    narrow = ~np.isin(log[:, 1], [COMMANDS.index(name) for name in covered])
     entries, banks = [np.flatnonzero(narrow)], [log[narrow, 2]]
-    for name, span in spans.items():
+    for name, others in covered.items():
         wide = np.flatnonzero(log[:, 1] == COMMANDS.index(name))
-        first = log[wide, 2] // span * span
-        entries.append(np.repeat(wide, span))
-        banks.append((first[:, None] + np.arange(span)).ravel())
+        # Commands to all banks name any of them, those to a set its first.
+        first = log[wide, 2] if name in LOCKSTEP else log[wide, 2] // len(others) * len(others)
+        entries.append(np.repeat(wide, len(others)))
+        banks.append((first[:, None] + others).ravel())
     entry, bank = np.concatenate(entries), np.concatenate(banks)
     order = np.lexsort((entry, bank))
     return entry[order], bank[order]
@@ -166,13 +178,13 @@ def _states(device: Device, log: np.ndarray) -> list[Violation]:
     entry, bank = _by_bank(device, log)
     command, row = log[entry, 1], log[entry, 3]
     opens = np.isin(command, [number["ACT"], number["ACTbg"], number["ACTab"]])
-    changes = opens | np.isin(command, [number["PRE"], number["PREab"]])
+    changes = opens | np.isin(command, [number["PRE"], number["PREab"], number["PREst"]])
     places = np.arange(len(entry))
     last = np.maximum.accumulate(np.where(changes, places, -1))
     before = np.concatenate([[-1], last[:-1]])
     known = (before >= 0) & (bank[np.maximum(before, 0)] == bank)
     open_ = known & opens[np.maximum(before, 0)]
-    column = np.isin(command, [number["RD"], number["WR"], number["MACab"]])
+    column = np.isin(command, [number["RD"], number["WR"], number["MACab"], number["WRab"]])
     refresh = np.isin(command, [number["REFab"], number["REFpb"]])
     wrong = {
         "activate of an open bank": opens & open_,

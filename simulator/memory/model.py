@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.memory.controller.layout import Settings, Sizes, Tables
+from simulator.memory.controller.layout import POWER, Settings, Sizes, Tables
 from simulator.memory.controller.tables import build_tables
 from simulator.memory.policy import Policy, first_refresh, issued_commands, sizes_and_settings
 from simulator.memory.spec import MemorySpec
@@ -49,6 +49,11 @@ class Channel:
         return np.moveaxis(numbers, fast, -1).ravel()
 
 
+def _power(device: Device, seconds: float) -> int:
+    """Time in which the power budget refills, in parts of a tick."""
+    return round(seconds * 1e15 * POWER / device.tick_fs)
+
+
 REFRESH = {"none": "none", "all_bank": "all-bank", "per_bank": "per-bank"}
 
 
@@ -77,6 +82,13 @@ def channel_of(
             macro_interval=device.ticks["mac_interval"],
             macro_span=lockstep.span,
             buffer_interval=device.ticks["ccd_s"],
+            sets=lockstep.sets,
+            switch=device.ticks["switch"],
+            fence=device.ticks["fence"],
+            overlap=int(lockstep.overlap),
+            activate_cost=_power(device, lockstep.activate_cost),
+            column_cost=_power(device, lockstep.column_cost),
+            power_window=_power(device, lockstep.power_window),
         )
     return Channel(
         device=device,

@@ -132,6 +132,13 @@ def sizes_and_settings(device: Device, how: Policy) -> tuple[Sizes, Settings]:
         macro_interval=0,
         macro_span=0,
         buffer_interval=0,
+        sets=1,
+        switch=0,
+        fence=0,
+        overlap=0,
+        activate_cost=0,
+        column_cost=0,
+        power_window=0,
     )
     return sizes, settings
 

@@ -27,12 +27,19 @@ from simulator.memory.controller.kernel import is_idle, next_listed, next_wake
 from simulator.memory.controller.layout import (
     BUFFER,
     C_FIFO_HEAD,
+    C_FIFO_HEAD_WRITE,
     C_FIFO_TAIL,
+    C_FIFO_TAIL_WRITE,
+    C_LISTED,
     C_TICK,
+    G_FIFO_HEAD,
+    G_FIFO_TAIL,
     MACRO,
     NONE,
     R_DONE,
     READ,
+    RESULT,
+    STORE,
     WRITE,
     Requests,
     Settings,
@@ -43,7 +50,18 @@ from simulator.memory.controller.layout import (
 )
 from simulator.memory.model import Channel
 
-__all__ = ["BUFFER", "MACRO", "NEVER", "READ", "WRITE", "Dram", "make_dram", "serve"]
+__all__ = [
+    "BUFFER",
+    "MACRO",
+    "NEVER",
+    "READ",
+    "RESULT",
+    "STORE",
+    "WRITE",
+    "Dram",
+    "make_dram",
+    "serve",
+]
 
 NEVER = np.int64(1) << 62
 """A time that does not come."""
@@ -70,6 +88,8 @@ L_MEMORY, L_CHANNEL, L_FIRST_BANK, PLACE_COLUMNS = range(4)
 D_TICK_FS, D_LOOKAHEAD_FS, D_FIRST_CHANNEL, D_CHANNELS, CLOCK_COLUMNS = range(5)
 
 P_FREE, P_COUNT, POOL_COLUMNS = range(3)
+
+GROUP_BANKS = Sizes._fields.index("group_banks")
 
 
 class Dram(NamedTuple):
@@ -135,6 +155,7 @@ def parts_of(dram: Dram, m: Int) -> tuple[Sizes, Settings, Tables, State]:
     settings = Settings(
         *(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8]),
         *(t[9], t[10], t[11], t[12], t[13], t[14], t[15], t[16]),
+        *(t[17], t[18], t[19], t[20], t[21], t[22], t[23]),
     )
     tables = Tables(
         dram.first[m],
@@ -171,19 +192,26 @@ def submit_request(dram: Dram, index: Int, arrive: Int) -> Int:
     earliest = max((arrive + tick_fs - 1) // tick_fs, channel[C_TICK])
     requests.earliest[index] = earliest
     requests.depart[index] = -1
-    queue = 1 if requests.kind[index] == WRITE else 0
-    before = channel[C_FIFO_TAIL + queue]
+    head, tail = C_FIFO_HEAD, C_FIFO_TAIL
+    lists = channel
+    if requests.kind[index] >= MACRO:
+        lists = dram.group[m, requests.bank[index] // dram.sizes[m, GROUP_BANKS]]
+        head, tail = G_FIFO_HEAD, G_FIFO_TAIL
+        channel[C_LISTED] += 1
+    elif requests.kind[index] == WRITE:
+        head, tail = C_FIFO_HEAD_WRITE, C_FIFO_TAIL_WRITE
+    before = lists[tail]
     after = wide(-1)
     while before >= 0 and requests.earliest[before] > earliest:
         after = before
         before = wide(requests.preceding[before])
     requests.preceding[index], requests.following[index] = before, after
     if after < 0:
-        channel[C_FIFO_TAIL + queue] = index
+        lists[tail] = index
     else:
         requests.preceding[after] = index
     if before < 0:
-        channel[C_FIFO_HEAD + queue] = index
+        lists[head] = index
     else:
         requests.following[before] = index
         return wide(-1)
@@ -214,7 +242,7 @@ def serve(dram: Dram, run: Any, c: Int, now: Int, ahead: Int) -> Int:
     for i in range(count):
         index = state.done[i]
         dram.request[index, R_DONE_AT] = dram.requests.depart[index] * tick_fs
-    _, when = next_listed(sizes, state, dram.requests, local)
+    _, when = next_listed(sizes, settings, state, dram.requests, local)
     wake = max(when, state.channel[local, C_TICK]) + 1
     if not is_idle(state, local):
         wake = min(wake, next_wake(state, local))

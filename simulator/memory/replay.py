@@ -206,7 +206,7 @@ def _gathered(
         channel_counters=np.concatenate(counters),
         accepted_counters=np.concatenate([state.accepted for state in states]),
         bank_counters=np.concatenate(
-            [state.bank[:, layout.N_BANK_ACTIVATES : layout.BANK_COLUMNS] for state in states]
+            [state.bank[:, layout.N_BANK_ACTIVATES : layout.B_LOCKSTEP] for state in states]
         ),
         open_ticks=sum(_open_ticks(state) for state in states),
         log=log[np.argsort(log[:, 0], kind="stable")],

@@ -11,9 +11,10 @@ out: bandwidth of the SRAM, pipeline depth of the units in the banks.
 
 from __future__ import annotations
 
-from simulator.engine.assembly import AgentClass, Assembly, MemoryView, Pipe, rate
+from simulator.engine.assembly import AgentClass, Assembly, MemoryView, Pipe, Port, rate
 from simulator.memory.model import channel_of
 from simulator.memory.standards import Lockstep
+from simulator.memory.standards.compiled import NO_TIME
 from simulator.memory.timing import TimingValue
 from simulator.pim.spec import PimSpec
 
@@ -31,7 +32,7 @@ def activation_fs(spec: PimSpec) -> int:
     timing, organization = spec.memory.timing, spec.memory.organization
     rrd, faw = spec.memory.femtoseconds(timing.rrd_s), spec.memory.femtoseconds(timing.faw)
     match spec.activation:
-        case "relaxed":
+        case "relaxed" | "power":
             return 0
         case "group_faw":
             # A group opens at once; groups follow as the window lets that many banks through.
@@ -47,15 +48,22 @@ def activation_fs(spec: PimSpec) -> int:
 def lockstep(spec: PimSpec) -> Lockstep:
     """How all banks open a row and read it together."""
     memory, organization = spec.memory, spec.memory.organization
-    span = {"faw": 1, "group_faw": organization.banks_per_group, "relaxed": memory.banks}
+    span = {"faw": 1, "group_faw": organization.banks_per_group}.get(spec.activation, spec.units)
     # A group opens at once; groups follow as the window lets that many banks through.
     windows = organization.banks_per_group / ACTS_PER_WINDOW
     faw = memory.cycles(memory.timing.faw)
     return Lockstep(
         rcd_compute=spec.bank.rcd_compute,
         mac_interval=spec.bank.mac_interval,
-        span=span[spec.activation],
+        span=span,
         activate_spacing=TimingValue(clocks=faw * windows),
+        sets=spec.bank.shared,
+        overlap=spec.buffer.overlap,
+        switch=spec.buffer.switch or NO_TIME,
+        fence=spec.fence.time if spec.fence else NO_TIME,
+        activate_cost=spec.memory.energy.activate / spec.channel_power,
+        column_cost=spec.column_energy / spec.channel_power,
+        power_window=spec.power.window if spec.power else 0.0,
     )
 
 
@@ -78,6 +86,8 @@ def assemble(spec: PimSpec, exact: bool) -> Assembly:
         ),
         Pipe("vector", rate(controller.vector_lanes * controller.clock)),
     )
+    if controller.port is not None:
+        assembly.add(Port("port", rate(controller.port), "memory"))
     banks = MemoryView(
         "banks",
         "dram",

@@ -64,12 +64,11 @@ class PimPlatform:
         )
 
     def energy_rates(self, work: Work | None) -> EnergyRates:
-        memory, energy, bank = self.spec.memory, self.spec.energy, self.spec.bank
+        memory, energy = self.spec.memory, self.spec.energy
         column_bits = 8 * memory.organization.access
-        in_banks = memory.banks * (bank.lanes * energy.mac + column_bits * energy.column)
         return EnergyRates(
             per_unit={"vector": ("controller", energy.controller_operation)},
-            per_macro_column=in_banks + column_bits * energy.buffer,
+            per_macro_column=self.spec.column_energy + column_bits * energy.buffer,
             per_buffer_burst=column_bits * (memory.energy.io + energy.buffer),
             static_w={"controller static": energy.controller_static},
             memory=memory.energy,

@@ -13,6 +13,7 @@ from simulator.engine.platform import Limit
 from simulator.pim.mapping.attention import SOFTMAX_OPERATIONS
 from simulator.pim.mapping.controller import lane_clocks, streamed
 from simulator.pim.mapping.geometry import Geometry
+from simulator.pim.mapping.inbank import runs_in_banks
 from simulator.pim.spec import PimSpec
 from simulator.trace.work import Attention, Elementwise, Gemm, GroupedGemm, RowWise, Work
 
@@ -23,7 +24,14 @@ ROUNDING = 1e-6
 def limits(spec: PimSpec, work: Work) -> Sequence[Limit]:
     """Every roof over the work."""
     geometry = Geometry.of(spec)
+    if isinstance(work, Elementwise) and runs_in_banks(spec, work):
+        passed = sum(one.bytes for one in (*work.reads, *work.writes))
+        return (Limit("bank", passed / spec.internal_bytes_per_s * (1 - ROUNDING)),)
     match work:
+        case Gemm() | GroupedGemm() if spec.mapping.products == "controller":
+            products = 0
+            through_pins = [*work.reads, *work.writes]
+            clocks = work.operations["matrix"] // 2
         case Gemm() | GroupedGemm():
             products = work.operations["matrix"]
             _, b, *_ = work.reads
@@ -43,7 +51,7 @@ def limits(spec: PimSpec, work: Work) -> Sequence[Limit]:
     times = {
         "bank": products / spec.mac_peak,
         "dram": moved / spec.memory.peak_bytes_per_s,
-        "buffer": _filled(geometry, work) / spec.memory.channel_bytes_per_s,
+        "buffer": _filled(spec, geometry, work) / spec.memory.channel_bytes_per_s,
         "vector": clocks / spec.vector_peak,
     }
     return tuple(Limit(name, seconds * (1 - ROUNDING)) for name, seconds in times.items())
@@ -58,8 +66,10 @@ def _attention_operations(work: Attention) -> int:
     return 2 * pairs * (work.head_dim + work.value_dim)
 
 
-def _filled(geometry: Geometry, work: Work) -> int:
+def _filled(spec: PimSpec, geometry: Geometry, work: Work) -> int:
     """Bytes one channel's buffer must receive: all activations of each product it shares."""
+    if spec.mapping.products == "controller":
+        return 0
     match work:
         case Gemm():
             rows = work.batch * work.m if work.n else 0

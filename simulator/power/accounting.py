@@ -50,7 +50,7 @@ def dynamic_energy(
         add("dram activate", activity.dram(layout.N_OPENED) * memory.activate)
         add("dram read", issued(layout.RD) * bits * (memory.read + moved))
         add("dram write", issued(layout.WR) * bits * (memory.write + moved))
-    add("bank", issued(layout.MACAB) * rates.per_macro_column)
+    add("bank", (issued(layout.MACAB) + issued(layout.WRAB)) * rates.per_macro_column)
     add("buffer", issued(layout.BUF) * rates.per_buffer_burst)
     return parts
 

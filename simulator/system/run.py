@@ -282,7 +282,7 @@ class _Run:
             return sum(counted(layout.N_COMMAND + command) for command in commands)
 
         misses = counted(layout.N_MISS)
-        accesses = issued(layout.RD, layout.WR, layout.MACAB)
+        accesses = issued(layout.RD, layout.WR, layout.MACAB, layout.WRAB)
         counters: dict[str, float] = {
             "cache_hits": run.hits,
             "cache_misses": run.misses,
@@ -311,7 +311,9 @@ class _Run:
         """Time of lockstep columns, or of data on the pins, over all channels."""
         settings = self.dram_settings
         if lockstep:
-            ticks = activity.dram(layout.N_COMMAND + layout.MACAB) * settings.macro_interval
+            columns = (layout.MACAB, layout.WRAB)
+            issued = sum(activity.dram(layout.N_COMMAND + column) for column in columns)
+            ticks = issued * settings.macro_interval
         else:
             accesses = sum(activity.dram(layout.N_COMMAND + c) for c in (layout.RD, layout.WR))
             buffered = activity.dram(layout.N_COMMAND + layout.BUF)

@@ -1,7 +1,7 @@
 """Channels behind a pool of requests, on a bench: requests in, the ticks of their last data out."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,15 @@ from simulator.memory.checker import check_log
 from simulator.memory.controller import layout
 from simulator.memory.controller.kernel import RUN, run_any
 from simulator.memory.model import Channel, channel_of
-from simulator.memory.pool import BUFFER, MACRO, NEVER, READ, WRITE
+from simulator.memory.pool import BUFFER, MACRO, NEVER, READ, RESULT, STORE, WRITE
 from simulator.memory.spec import MemorySpec
 from simulator.memory.standards import COMMANDS, Lockstep
 from simulator.memory.timing import TimingValue
 
-__all__ = ["BUFFER", "MACRO", "READ", "WRITE", "Bench", "Request", "model", "traffic", "units"]
+__all__ = [
+    *("BUFFER", "MACRO", "READ", "RESULT", "STORE", "WRITE"),
+    *("Bench", "Request", "model", "traffic", "units"),
+]
 
 
 def model(
@@ -34,10 +37,10 @@ def model(
     return channel_of(spec, lockstep, scheduler, queue)
 
 
-def units(span: int, spacing: float = 0.0) -> Lockstep:
+def units(span: int, spacing: float = 0.0, **more: Any) -> Lockstep:
     """One nanosecond a lockstep column, 12 to the first; ``span`` banks an activate."""
     return Lockstep(TimingValue(seconds=12e-9), TimingValue(seconds=1e-9), span,
-                    TimingValue(seconds=spacing))  # fmt: skip
+                    TimingValue(seconds=spacing), **more)  # fmt: skip
 
 
 class Request(NamedTuple):
@@ -135,7 +138,11 @@ def traffic(
         tick += int(generator.integers(0, gap))
         kind = WRITE if generator.random() < 0.3 else READ
         if generator.random() < lockstep:
-            kind = MACRO if generator.random() < 0.7 else BUFFER
+            kind = (
+                MACRO
+                if generator.random() < 0.7
+                else int(generator.choice([BUFFER, RESULT, STORE]))
+            )
         requests.append(
             Request(
                 tick,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pool_bench import MACRO, Bench, Request, model, traffic, units
+from pool_bench import MACRO, RESULT, Bench, Request, model, traffic, units
 
 from simulator.errors import AccsimError
 from simulator.hardware import resolve, validate
@@ -17,6 +17,7 @@ from simulator.memory.checker import check_log
 from simulator.memory.model import channel_of
 from simulator.memory.spec import MemorySpec
 from simulator.memory.standards import COMMANDS
+from simulator.memory.timing import TimingValue
 
 NAMES = ["hbm2-2.0", "hbm3-6.4", "gddr6-16", "ddr4-3200", "lpddr5-6400"]
 LOCKSTEP = ["hbm2-2.0", "hbm3-6.4", "gddr6-16"]
@@ -82,6 +83,33 @@ def test_lockstep_and_host_requests_share_a_channel_legally(name, refresh, span)
     assert played.issued("MACab") == columns
 
 
+SHARED = [(1, False), (1, True), (2, True), (4, False), (4, True), (16, True)]
+"""Banks that share a unit, and whether transfers overlap columns."""
+
+
+@pytest.mark.parametrize(("sets", "overlap"), SHARED)
+@pytest.mark.parametrize("power", [0.0, 3e-9])
+@pytest.mark.parametrize("refresh", ["none", "all_bank"])
+@pytest.mark.parametrize("name", LOCKSTEP)
+def test_sets_of_banks_take_turns_legally(name, refresh, power, sets, overlap):
+    plain = model(name)
+    span = plain.banks // sets
+    lockstep = units(
+        span,
+        sets=sets,
+        overlap=overlap,
+        activate_cost=power / span,
+        column_cost=power,
+        power_window=2 * power,
+        fence=TimingValue(seconds=4 * power),
+    )
+    channel = model(name, refresh, lockstep=lockstep)
+    requests = traffic(channel, 5, 20, lockstep=0.9)
+    played = alike(channel, requests, refresh != "none")
+    columns = sum(request.accesses for request in requests if request.kind == MACRO)
+    assert played.issued("MACab") == columns
+
+
 def macros(channel, rows, columns):
     return Bench(channel, [Request(row=row, kind=MACRO, accesses=columns) for row in rows])
 
@@ -112,6 +140,75 @@ def test_activates_one_by_one_obey_the_window_and_take_longer():
         ends.append(int(bench.depart[0]))
     assert ends == sorted(ends, reverse=True)
     assert ends[0] - ends[2] >= 3 * channel.device.ticks["faw"]
+
+
+def test_another_set_opens_its_row_meanwhile():
+    """With two sets a row costs its columns alone; with one, activate and precharge too."""
+    columns, rows = 64, 20
+    requests = [
+        Request(row=row // 2, bank=row % 2, kind=MACRO, accesses=columns) for row in range(rows)
+    ]
+    channel = model("gddr6-16", lockstep=units(8, sets=2, overlap=True))
+    done = Bench(channel, requests).run(100_000).depart
+    assert np.diff(done).tolist() == [columns * channel.device.ticks["mac_interval"]] * (rows - 1)
+
+
+def test_results_wait_for_their_columns_and_hide_behind_the_next():
+    """A result is fetched after the columns that made it, while the next row is at work."""
+    requests = [
+        Request(row=row, kind=kind, accesses=accesses)
+        for row in range(10)
+        for kind, accesses in ((MACRO, 64), (RESULT, 8))
+    ]
+    alone = [request for request in requests if request.kind == MACRO]
+    beside, behind = (
+        model("gddr6-16", lockstep=units(16, overlap=overlap)) for overlap in (True, False)
+    )
+    hidden = Bench(beside, requests).run(100_000)
+    ends, fetched = hidden.depart[::2], hidden.depart[1::2]
+    assert (fetched > ends).all()
+    assert (fetched[:-1] < ends[1:]).all()
+    # They share the command bus: a tick a row may be lost.
+    assert ends[-1] <= Bench(beside, alone).run(100_000).depart[-1] + len(ends)
+    assert Bench(behind, requests).run(100_000).depart[-2] > ends[-1] + 8 * len(ends)
+
+
+def test_pseudo_channels_do_not_wait_for_each_others_macros():
+    channel = model("hbm3-6.4", lockstep=units(32))
+    both = [
+        Request(pseudo_channel=p, row=row, kind=MACRO, accesses=32)
+        for p in range(2)
+        for row in range(20)
+    ]
+    apart, together = (
+        int(Bench(channel, requests).run(100_000).depart.max()) for requests in (both[:20], both)
+    )
+    assert together < 1.05 * apart
+
+
+@pytest.mark.parametrize("span", [1, 4, 16])
+def test_no_span_of_time_draws_more_than_its_power(span):
+    """Activates and columns draw what the budget gives in that time and the window before."""
+    activate, column, window = 2e-9, 2.5e-9, 60e-9
+    lockstep = units(span, 10e-9, activate_cost=activate, column_cost=column, power_window=window)
+    channel = model("gddr6-16", lockstep=lockstep)
+    limited = macros(channel, range(40), 64).run(100_000)
+    free = macros(model("gddr6-16", lockstep=units(span, 10e-9)), range(40), 64).run(100_000)
+    assert limited.violations(refreshed=False) == []
+    cost = np.zeros(len(COMMANDS))
+    for name, banks in (("ACT", 1), ("ACTbg", 4), ("ACTab", 16)):
+        cost[COMMANDS.index(name)] = activate * banks
+    cost[COMMANDS.index("MACab")] = column
+    tick = channel.device.tick_fs * 1e-15
+    drawn = np.cumsum(cost[limited.log[:, 1]])
+    at = limited.log[:, 0] * tick
+    # Any span from command i to command j: what is drawn less what refills, from its minimum on.
+    excess = drawn - at
+    before = np.concatenate([[0.0], drawn[:-1]]) - at
+    assert (excess - np.minimum.accumulate(before)).max() <= window + tick
+    busy = drawn[-1] / (at[-1] - at[0])
+    assert 0.9 < busy <= 1.05
+    assert limited.depart[-1] > 1.2 * free.depart[-1]
 
 
 def test_a_refresh_splits_a_long_macro_and_loses_no_column():

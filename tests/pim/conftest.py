@@ -6,8 +6,10 @@ lab.gemm(1, 64, 64))``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +19,9 @@ from simulator.memory.controller import layout
 from simulator.pim.platform import PimPlatform
 from simulator.system.specs import load_hardware
 from simulator.trace.work import Attention, Elementwise, Gemm, Operand, Work
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "validation"))
+"""Probes and tests share their works."""
 
 FEMTO = 1e-15
 REGION = 256 << 20
@@ -53,8 +58,8 @@ def address(operand: Operand) -> int:
     return operand.storage * REGION + operand.offset
 
 
-def platform(*overrides: str) -> PimPlatform:
-    spec = load_hardware("pim-gpt", overrides).spec
+def platform(*overrides: str, name: str = "pim-gpt") -> PimPlatform:
+    spec = load_hardware(name, overrides).spec
     assert spec.kind == "pim"
     return PimPlatform(spec)
 

@@ -10,17 +10,6 @@ from simulator.pim.machine import activation_fs
 from simulator.pim.mapping.geometry import Geometry
 
 NS = 10**6
-AIM = (
-    # aim_simulator's GDDR6_AiM_timing at 0.5 ns; PIMs there never refresh.
-    "memory.timing.refresh.mode=none",
-    "memory.timing.precharge=32 ck",
-    "memory.timing.read_to_precharge=12 ck",
-    "memory.timing.ras=54 ck",
-    "memory.timing.rc=89 ck",
-    "bank.rcd_compute=56 ck",
-    "bank.mac_interval=2 ck",
-    "controller.link_latency=0 ns",
-)
 
 
 def rows_fs(on, rows: int, columns: int) -> int:
@@ -35,7 +24,7 @@ def rows_fs(on, rows: int, columns: int) -> int:
 @pytest.mark.parametrize("columns", [8, 16, 32, 64])
 def test_rows_follow_each_other_as_in_aim_simulator(lab, columns):
     """Measured there: (57 + 2c) + (k - 1) (98 + 2c) cycles of 0.5 ns for k rows of c columns."""
-    on = lab.platform(*AIM)
+    on = lab.platform(lab.no_refresh, name="gddr6-aim")
     for rows in (1, 2, 8, 32):
         cycles = rows_fs(on, rows, columns) / (NS / 2)
         assert cycles == pytest.approx((57 + 2 * columns) + (rows - 1) * (98 + 2 * columns), abs=1)
@@ -107,6 +96,6 @@ def test_link_latency_is_paid_both_ways(lab):
 
 def test_geometry_is_that_of_the_description(pim):
     geometry = Geometry.of(pim.spec)
-    assert (geometry.channels, geometry.banks, geometry.row_columns) == (8, 16, 64)
+    assert (geometry.channels, geometry.units, geometry.row_columns) == (8, 16, 64)
     assert geometry.stripe_bytes * geometry.channels * 16384 == pim.capacity_bytes
     assert geometry.result_bursts == 1

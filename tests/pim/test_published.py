@@ -1,8 +1,6 @@
-"""Against published figures: other simulators' cycles and what papers claim.
+"""PIM-GPT against what its paper claims: a floor for its tokens, channels, controller.
 
-These compare simulators, not hardware.  AiM cycles are those of aim_simulator (the CENT
-artifact's fork of Ramulator 2) with the same timing, its chunk-reusing schedule and 32
-accumulators; it issues no refresh.  The PIM-GPT floor is weights over the in-bank bandwidth.
+The floor is weights over the in-bank bandwidth.
 """
 
 import pytest
@@ -11,37 +9,6 @@ from simulator.system.plan import plan
 from simulator.system.run import execute
 from simulator.trace import catalogue
 from simulator.trace.parametric import bind
-
-AIM = (
-    "memory.timing.refresh.mode=none",
-    "memory.timing.precharge=32 ck",
-    "memory.timing.read_to_precharge=12 ck",
-    "memory.timing.ras=54 ck",
-    "memory.timing.rc=89 ck",
-    "bank.rcd_compute=56 ck",
-    "bank.mac_interval=2 ck",
-    "bank.accumulators=32",
-    "mapping.order=output_stationary",
-    "controller.link_latency=0 ns",
-)
-
-
-@pytest.mark.parametrize(
-    ("k", "n", "channels", "cycles"),
-    [
-        (1024, 1024, 32, 645),
-        (4096, 1024, 32, 2580),
-        (1024, 4096, 32, 2031),
-        (4096, 4096, 32, 8124),
-        (11008, 4096, 32, 22053),
-        (8192, 8192, 32, 31032),
-        (2048, 2048, 8, 7758),
-    ],
-)
-def test_matrix_vector_products_of_aim_simulator(lab, k, n, channels, cycles):
-    on = lab.platform(*AIM, f"memory.organization.stacks={channels // 2}")
-    simulated = lab.play(on, lab.gemm(1, n, k)).seconds / 0.5e-9
-    assert simulated == pytest.approx(cycles, rel=0.12)
 
 
 def token_s(lab, model: str, *overrides: str) -> float:

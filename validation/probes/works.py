@@ -12,7 +12,7 @@ from simulator.api import platform, simulate_work
 from simulator.system.records import KernelRecord
 from simulator.system.single import single_work
 from simulator.system.specs import Hardware
-from simulator.trace.work import Attention, Operand, Work
+from simulator.trace.work import Attention, Elementwise, Gemm, Operand, RowWise, Work
 from simulator.validate.microbench.kernels import steady_seconds
 from simulator.validate.probe import probe
 
@@ -49,6 +49,75 @@ def gemm(hardware: Hardware, m: int, n: int, k: int, dtype: str, launch: str) ->
 def matrix_vector(hardware: Hardware, depth: int, outputs: int) -> float:
     """Kernel time of one product of a matrix and a vector on an idle device."""
     work, name = single_work("gemm", ["m=1", f"n={outputs}", f"k={depth}"])
+    return kernel_seconds(simulate_work([work], hardware, name).record.kernels)
+
+
+def decoder_block(hidden: int, inner: int, heads: int, kv_heads: int, tokens: int) -> list[Work]:
+    """One block of a Llama decoding one token in half precision: norms, projections, rotation,
+    attention, gated network."""
+    width, kv_width = 128 * heads, 128 * kv_heads
+
+    def vector(place: int, size: int) -> Operand:
+        return Operand(place, 0, 2 * size, 16, "float16", "activation", 2 * size)
+
+    def stored(place: int, size: int, role: str = "weight") -> Operand:
+        return Operand(place, 0, 2 * size, 16, "float16", role, 2 * size)
+
+    def project(place: int, outputs: int, inputs: int) -> Gemm:
+        reads = (vector(1, inputs), stored(place, outputs * inputs))
+        return Gemm(reads, (vector(2, outputs),), 1, 1, outputs, inputs)
+
+    def norm() -> RowWise:
+        reads = (vector(1, hidden), stored(3, hidden))
+        return RowWise(reads, (vector(2, hidden),), 1, hidden, 2, 6, 0, 1)
+
+    def lanes(size: int, vectors: int = 1, special: int = 0) -> Elementwise:
+        return Elementwise(
+            (vector(1, size), vector(4, size)), (vector(2, size),), size, vectors, special
+        )
+
+    cache = [stored(place, kv_width * tokens, "kv_cache") for place in (5, 6)]
+    attend = Attention(
+        (vector(1, width), *cache),
+        (vector(2, width),),
+        heads=heads,
+        kv_heads=kv_heads,
+        kv_len=tokens,
+        head_dim=128,
+        value_dim=128,
+    )
+    return [
+        *(norm(), project(10, width, hidden)),
+        *(project(11, kv_width, hidden), project(12, kv_width, hidden)),
+        *(lanes(width + kv_width, 3), attend, project(13, hidden, width), lanes(hidden)),
+        *(norm(), project(14, inner, hidden), project(15, inner, hidden)),
+        *(lanes(inner, 2, 2), project(16, hidden, inner), lanes(hidden)),
+    ]
+
+
+@probe("s")
+def block(
+    hardware: Hardware, hidden: int, inner: int, heads: int, kv_heads: int, tokens: int
+) -> float:
+    """Kernel time of one decoder block."""
+    works = decoder_block(hidden, inner, heads, kv_heads, tokens)
+    return kernel_seconds(simulate_work(works, hardware, "block").record.kernels)
+
+
+@probe("s")
+def elementwise_work(hardware: Hardware, operands: int, elements: int) -> float:
+    """Kernel time of one operation on so many operands, all of them in memory."""
+    size = 2 * elements
+    places = [Operand(i, 0, size, 16, "float16", "weight", size) for i in range(operands + 1)]
+    work = Elementwise(tuple(places[:-1]), (places[-1],), elements, 1, 0)
+    return kernel_seconds(simulate_work([work], hardware, "elementwise").record.kernels)
+
+
+@probe("s")
+def decode_attention(hardware: Hardware, heads: int, tokens: int, head_dim: int = 128) -> float:
+    """Kernel time of one query of each head on its cache."""
+    words = [f"heads={heads}", f"kv_len={tokens}", f"head_dim={head_dim}", "dtype=fp16"]
+    work, name = single_work("attention", words)
     return kernel_seconds(simulate_work([work], hardware, name).record.kernels)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from simulator.compiled import inner, merged, raise_eight
 from simulator.memory.controller.layout import (
+    ACTAB,
     B_GROUP,
+    B_LOCKSTEP,
     B_NODE,
     B_NODE_HIGH,
     BANK,
@@ -22,8 +24,10 @@ from simulator.memory.controller.layout import (
     G_LAST,
     GROUP,
     GROUP_WINDOW,
+    MACAB,
     NODE,
     PRE,
+    PREST,
     SIBLING_NODES,
     T_LEVEL,
     T_RECORDS,
@@ -32,6 +36,7 @@ from simulator.memory.controller.layout import (
     T_SIBLINGS,
     T_WINDOW,
     WINDOW,
+    WRAB,
     State,
     Tables,
     wide,
@@ -118,4 +123,15 @@ def rare_ready(
         if tables.rare[place, 1, c] > 0:
             for g in range(channel * groups, (channel + 1) * groups):
                 ready = max(ready, state.group[g, G_LAST + c] + tables.rare[place, 1, c])
+    return ready
+
+
+@inner
+def set_ready(tables: Tables, state: State, first: int, command: int) -> int:
+    """Earliest tick of a command to the set whose first bank is ``first``, its group apart."""
+    ready = wide(0)
+    for place, c in enumerate((ACTAB, MACAB, PREST, WRAB)):
+        if tables.rare[command - FREQUENT, 2, c] > 0:
+            last = state.bank[first, B_LOCKSTEP + place]
+            ready = max(ready, last + tables.rare[command - FREQUENT, 2, c])
     return ready

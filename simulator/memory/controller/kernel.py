@@ -28,6 +28,7 @@ from simulator.memory.controller.layout import (
     C_DRAINING,
     C_FIFO_HEAD,
     C_FIFO_TAIL,
+    C_LISTED,
     C_MACROS,
     C_NEXT_REFRESH,
     C_OPENING,
@@ -39,7 +40,8 @@ from simulator.memory.controller.layout import (
     C_WAKE_PRECHARGE,
     C_WRITES,
     COUNTER_COLUMNS,
-    MACRO,
+    G_FIFO_HEAD,
+    G_FIFO_TAIL,
     N_COALESCED,
     N_COMMAND,
     N_FORWARDED,
@@ -89,37 +91,43 @@ def is_idle(state: State, channel: int) -> bool:
 
 
 @merged
-def next_listed(sizes: Sizes, state: State, requests: Requests, channel: int) -> tuple[int, int]:
-    """The list (0 reads, 1 writes) whose first request may enter next and the tick from
-    which it may; (-1, NONE) if neither fits.
+def next_listed(
+    sizes: Sizes, settings: Settings, state: State, requests: Requests, channel: int
+) -> tuple[int, int]:
+    """The list (0 reads, 1 writes, 2 and on lockstep requests of each group) whose first request
+    may enter next and the tick from which it may; (-1, NONE) if none fits.
 
     Host requests and lockstep requests exclude each other in a channel, in order of arrival.
     """
-    which, when = -1, NONE
-    first = state.channel[channel, C_FIFO_HEAD]
+    which, when, lockstep, host = -1, NONE, NONE, NONE
+    row = state.channel[channel]
+    if row[C_LISTED] > 0:
+        for queue in range(2):
+            owner = row[C_FIFO_HEAD + queue]
+            host = min(host, requests.earliest[owner] if owner >= 0 else NONE)
+        free = row[C_READS] + row[C_WRITES] + row[C_ACTIVE] == 0 and row[C_OPENING] < 0
+        for g in range(sizes.groups):
+            owner = state.group[channel * sizes.groups + g, G_FIFO_HEAD]
+            if owner < 0:
+                continue
+            earliest = requests.earliest[owner]
+            lockstep = min(lockstep, earliest)
+            if (
+                free
+                and earliest < when
+                and earliest <= host
+                and has_place(sizes, settings, state, requests, owner)
+            ):
+                which, when = 2 + g, earliest
     for queue in range(2):
-        owner = state.channel[channel, C_FIFO_HEAD + queue]
+        owner = row[C_FIFO_HEAD + queue]
         if owner < 0:
             continue
         earliest = requests.earliest[owner]
-        if requests.kind[owner] >= MACRO:
-            fits = (
-                state.channel[channel, C_READS]
-                + state.channel[channel, C_WRITES]
-                + state.channel[channel, C_ACTIVE]
-                == 0
-                and state.channel[channel, C_OPENING] < 0
-                and has_place(sizes, state, requests, owner)
-            )
-        else:
-            limit = sizes.write_queue if queue == 1 else sizes.read_queue
-            held = state.channel[channel, C_READS + queue]
-            fits = state.channel[channel, C_MACROS] == 0 and (
-                held == 0 or held + requests.accesses[owner] <= limit
-            )
-            if queue == 1 and first >= 0 and requests.kind[first] >= MACRO:
-                fits = fits and earliest < requests.earliest[first]
-        if fits and earliest < when:
+        limit = sizes.write_queue if queue == 1 else sizes.read_queue
+        held = row[C_READS + queue]
+        fits = row[C_MACROS] == 0 and (held == 0 or held + requests.accesses[owner] <= limit)
+        if fits and earliest < lockstep and earliest < when:
             which, when = queue, earliest
     return which, when
 
@@ -133,7 +141,7 @@ def least_queued(
     queue = state.channel[channel, C_DRAINING]
     floor = settings.drain_below - 1 if queue == 1 else wide(0)
     owner = state.channel[channel, C_FIFO_HEAD + queue]
-    if owner >= 0 and requests.kind[owner] < MACRO:
+    if owner >= 0:
         limit = sizes.write_queue if queue == 1 else sizes.read_queue
         floor = max(floor, limit - requests.accesses[owner])
     return floor
@@ -150,15 +158,20 @@ def take_listed(
     tick: int,
 ) -> None:
     """Accept the first request of a list."""
-    owner = state.channel[channel, C_FIFO_HEAD + queue]
+    lists, head, tail = state.channel[channel], C_FIFO_HEAD + queue, C_FIFO_TAIL + queue
+    if queue > 1:
+        lists = state.group[channel * sizes.groups + queue - 2]
+        head, tail = G_FIFO_HEAD, G_FIFO_TAIL
+        state.channel[channel, C_LISTED] -= 1
+    owner = lists[head]
     after = wide(requests.following[owner])
-    state.channel[channel, C_FIFO_HEAD + queue] = after
+    lists[head] = after
     if after < 0:
-        state.channel[channel, C_FIFO_TAIL + queue] = -1
+        lists[tail] = -1
     else:
         requests.preceding[after] = -1
-    if requests.kind[owner] >= MACRO:
-        begin(sizes, state, requests, channel, owner, tick)
+    if queue > 1:
+        begin(sizes, settings, state, requests, channel, owner, tick)
     else:
         accept(sizes, settings, state, requests, channel, owner, tick)
 
@@ -238,7 +251,7 @@ def kernel(fixed: Sizes | None = None) -> Kernel:
         which, when = -1, NONE
         number, blocked, tick = run[R_NEXT], run[R_BLOCKED], state.channel[first, C_TICK]
         if not sizes.ordered and not poll:
-            _, when = next_listed(sizes, state, requests, first)
+            _, when = next_listed(sizes, settings, state, requests, first)
             skip_idle(sizes, settings, state, first, min(until, when))
         while tick < until and (not logging or run[R_LOGGED] <= log_room):
             if not poll:
@@ -251,7 +264,7 @@ def kernel(fixed: Sizes | None = None) -> Kernel:
                         ready = requests.earliest[number] if timed else tick
                         wake = min(wake, max(ready, tick) + 1)
                 else:
-                    which, when = next_listed(sizes, state, requests, first)
+                    which, when = next_listed(sizes, settings, state, requests, first)
                     wake = min(wake, max(when, tick) + 1)
                 if wake > until:
                     tick = until
@@ -287,11 +300,11 @@ def kernel(fixed: Sizes | None = None) -> Kernel:
                             state.accepted[channel, k] = state.channel[channel, k]
             else:
                 if poll:
-                    which, when = next_listed(sizes, state, requests, first)
+                    which, when = next_listed(sizes, settings, state, requests, first)
                 left = settings.tries
                 while left > 0 and when < tick:
                     take_listed(sizes, settings, state, requests, first, which, tick)
-                    which, when = next_listed(sizes, state, requests, first)
+                    which, when = next_listed(sizes, settings, state, requests, first)
                     left -= 1
             idle = True
             for channel in range(first, last):

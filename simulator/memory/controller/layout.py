@@ -52,8 +52,10 @@ ENDING = -2
     ACTAB,
     MACAB,
     BUF,
+    PREST,
+    WRAB,
     COMMAND_KINDS,
-) = range(14)
+) = range(16)
 """Commands, numbered as in ``standards.COMMANDS``."""
 FREQUENT = 5
 """Commands whose earliest time is kept up to date at each issue: the first five. That of
@@ -73,9 +75,10 @@ OPEN, CLOSE, TIMEOUT = range(3)
 NO_REFRESH, ALL_BANK, PER_BANK_BLOCKING, PER_BANK = range(4)
 
 # Kinds of request.
-READ, WRITE, MACRO, BUFFER = range(4)
-"""MACRO: lockstep columns of one row in all banks of a group; BUFFER: accesses on the data
-bus without a bank."""
+READ, WRITE, MACRO, STORE, BUFFER, RESULT = range(6)
+"""MACRO, STORE: lockstep columns of one row in all banks of a set, read or written; BUFFER, RESULT:
+accesses on the data bus without a bank, into the buffer, or out of the units that worked for the
+macros before."""
 
 # Columns of ``State.bank``; the first are the earliest ticks of the frequent commands.
 B_CANDIDATE = READY
@@ -100,10 +103,12 @@ its own access and must not close."""
     N_BANK_READS,
     N_BANK_WRITES,
     N_BANK_CONFLICTS,
-    BANK_COLUMNS,
+    B_LOCKSTEP,
 ) = range(B_OTHER + 2, B_OTHER + 16)
+BANK_COLUMNS = B_LOCKSTEP + 4
 """ACTIVE: request that opened the row and waits for its access, RD or WR; USED: last access;
-REFRESHED: in the present round of per-bank refreshes; GROUP, NODE, NODE_HIGH: where it belongs."""
+REFRESHED: in the present round of per-bank refreshes; GROUP, NODE, NODE_HIGH: where it belongs;
+LOCKSTEP: last issues of ACTab, MACab, PREst and WRab of the set whose first bank this is."""
 
 # Columns of ``State.group``; the first gate the frequent commands.
 WINDOW, RINGS = 8, 2
@@ -132,7 +137,23 @@ G_MACRO_END = G_MACRO + 1
 """Tick of its last column."""
 LISTED = 128
 """Most banks a group may have."""
-G_LIST = G_MACRO_END + 1
+G_TRANSFER = G_MACRO_END + 1
+"""Key of the buffer transfer that goes on beside macros, -1, or ENDING."""
+G_TRANSFER_FROM = G_TRANSFER + 1
+"""Tick from which it may start: the results it fetches are there."""
+G_TRANSFER_END = G_TRANSFER_FROM + 1
+G_SPENT = G_TRANSFER_END + 1
+"""Until when the power budget is spent, in 1/POWER ticks."""
+G_FENCE = G_SPENT + 1
+"""Tick before which no lockstep request starts its columns or accesses."""
+G_KIND = G_FENCE + 1
+"""What the last lockstep request was: columns (0), fill (1) or result (2)."""
+G_FROM = G_KIND + 1
+"""Tick from which the one at work may issue commands."""
+G_FIFO_HEAD = G_FROM + 1
+"""Lockstep requests that wait, in order of arrival."""
+G_FIFO_TAIL = G_FIFO_HEAD + 1
+G_LIST = G_FIFO_TAIL + 1
 """(queue, class, place): banks with a candidate, the oldest first; as many as G_CANDIDATES
 says."""
 GROUP_COLUMNS = G_LIST + 6 * LISTED
@@ -164,6 +185,7 @@ GROUP_COLUMNS = G_LIST + 6 * LISTED
     C_SEQUENCE,
     C_FREE,
     C_MACROS,
+    C_LISTED,
     C_FIFO_HEAD,
     C_FIFO_HEAD_WRITE,
     C_FIFO_TAIL,
@@ -177,12 +199,12 @@ GROUP_COLUMNS = G_LIST + 6 * LISTED
     N_OPENED,
     N_MACROS,
     N_COMMAND,
-) = range(38)
+) = range(39)
 """WAKE_COLUMN: no column command can issue before; WAKE_ACTIVATE, WAKE_PRECHARGE: none of a
 queued request; WAKE_ACTIVE: no column command of a request that opened its row, which
 WAKE_COLUMN considers; WAKE: nothing else can.
 READS, WRITES: accesses queued; FREE: first free slot; MACROS: lockstep requests at work;
-N_OPENED: rows opened, one a bank."""
+LISTED: those that wait; N_OPENED: rows opened, one a bank."""
 COUNTERS = N_HIT
 COUNTER_COLUMNS = N_COMMAND + COMMAND_KINDS
 REFRESH_QUEUE = 256
@@ -212,10 +234,12 @@ C_ACTIVE_LIST = C_FILTER + FILTER
     E_OWNER,
     E_ARRIVE,
     E_LINE,
+    E_STARTED,
     ENTRY_COLUMNS,
-) = range(13)
+) = range(14)
 """LEFT: accesses still to issue; TOUCHED: a command was issued for it; FOLLOWING,
-PRECEDING: keys in its bank's list, or -1; OWNER: its number in ``Requests``."""
+PRECEDING: keys in its bank's list, or -1; OWNER: its number in ``Requests``; STARTED: a lockstep
+request has issued its first column or access."""
 
 # Columns of ``State.run``: where a replay of an ordered trace stands.
 (
@@ -253,6 +277,10 @@ class Sizes(NamedTuple):
     has its own lists of requests in order of arrival."""
 
 
+POWER = 1024
+"""Parts of a tick in which the power budget counts."""
+
+
 class Settings(NamedTuple):
     """Numbers that never justify another compilation."""
 
@@ -281,6 +309,20 @@ class Settings(NamedTuple):
     macro_span: int
     """Banks that one activate of a lockstep row opens: 1, a bank group's, or all."""
     buffer_interval: int
+    sets: int
+    """Sets of banks that take turns; bank b of a group is in set b mod sets."""
+    switch: int
+    """Ticks from a request of one kind to the first command of another's."""
+    fence: int
+    """Ticks between the columns or accesses of two requests beyond what rules ask for."""
+    overlap: int
+    """Buffer transfers go on beside the columns of other macros."""
+    activate_cost: int
+    """What one bank's activate takes of the power budget, in 1/POWER ticks."""
+    column_cost: int
+    """What a lockstep column takes of it."""
+    power_window: int
+    """By how much a group may run ahead of its budget."""
 
 
 class Tables(NamedTuple):
@@ -298,7 +340,7 @@ class Tables(NamedTuple):
     """(bank of a channel, level): number of its node in the channel; the last is one that no
     rule reaches."""
     rare: np.ndarray
-    """(command that is not frequent, [same group, same channel], command); 0 constrains
+    """(command that is not frequent, [same group, same channel, same set], command); 0 constrains
     nothing."""
 
 
@@ -360,7 +402,7 @@ def slots_of(sizes: Sizes) -> int:
     """Entries a channel can hold: both queues, one request a bank that waits for its row,
     and lockstep requests."""
     banks = sizes.groups * sizes.group_banks
-    return sizes.read_queue + sizes.write_queue + banks + sizes.groups + 1
+    return sizes.read_queue + sizes.write_queue + banks + 2 * sizes.groups + 1
 
 
 def make_state(
@@ -384,6 +426,7 @@ def make_state(
     bank[:, B_HEAD:B_OTHER] = -1
     bank[:, B_OTHER:B_ROW] = NONE
     bank[:, B_ROW], bank[:, B_ACTIVE], bank[:, B_USED] = CLOSED, -1, LONG_AGO
+    bank[:, B_LOCKSTEP:] = LONG_AGO
     bank[:, B_GROUP] = np.arange(channels * per_channel) // sizes.group_banks
     nodes = int(node.max()) + 1
     first = np.arange(channels)[:, None, None] * nodes
@@ -391,7 +434,7 @@ def make_state(
     group = np.zeros((channels * sizes.groups, GROUP_COLUMNS), np.int64)
     group[:, G_LAST:G_CANDIDATES] = LONG_AGO
     group[:, G_HISTORY:G_HISTORY_AT] = LONG_AGO
-    group[:, [G_PICK, G_TARGET, G_MACRO]] = -1
+    group[:, [G_PICK, G_TARGET, G_MACRO, G_TRANSFER, G_FIFO_HEAD, G_FIFO_TAIL]] = -1
     channel = np.zeros((channels, C_ACTIVE_LIST + per_channel), np.int64)
     channel[:, C_NEXT_REFRESH] = first_refresh
     channel[:, [C_OPENING, C_SYNC_KEY]] = -1

@@ -15,8 +15,10 @@ from simulator.errors import HardwareError
 from simulator.memory.controller import layout
 from simulator.memory.controller.layout import COMMAND_KINDS, FREQUENT, Tables
 from simulator.memory.standards import COMMANDS, Device, Rule
-from simulator.memory.standards.table import ALL_BANK, WHOLE_GROUP
+from simulator.memory.standards.table import ALL_BANK, SET, WHOLE_GROUP
 
+TRAINS = frozenset({"MACab", "WRab", "BUF"})
+"""Commands that issue many at a time."""
 _NUMBER = {name: number for number, name in enumerate(COMMANDS)}
 
 
@@ -24,7 +26,7 @@ def effective(device: Device, commands: Iterable[str]) -> list[Rule]:
     """Rules between ``commands`` that no wider rule implies."""
     used = set(commands)
     rules = [rule for rule in device.rules if rule.preceding in used and rule.following in used]
-    span = {level: device.node_banks(level) for level in device.standard.levels}
+    span = {level: device.node_banks(level) for level in (*device.standard.levels, SET)}
 
     def implied(rule: Rule) -> bool:
         reach = span[rule.level] * (siblings(device, rule.level) if rule.sibling else 1)
@@ -53,7 +55,7 @@ def siblings(device: Device, level: str) -> int:
 def build_tables(device: Device, commands: Iterable[str]) -> Tables:
     """Tables for a controller that issues ``commands`` only."""
     group_banks = device.banks // device.groups
-    rare = np.zeros((COMMAND_KINDS - FREQUENT, 2, COMMAND_KINDS), np.int64)
+    rare = np.zeros((COMMAND_KINDS - FREQUENT, 3, COMMAND_KINDS), np.int64)
     pushed: list[tuple[int, int, Rule]] = []
     for rule in effective(device, commands):
         one, two = _NUMBER[rule.preceding], _NUMBER[rule.following]
@@ -69,7 +71,9 @@ def build_tables(device: Device, commands: Iterable[str]) -> Tables:
                 raise _unsupported(device, rule)
             scope = layout.SIBLING_GROUPS if grouped else layout.SIBLING_NODES
         elif rule.following in WHOLE_GROUP:
-            place = two - FREQUENT, int(wide), one
+            if wide and {rule.preceding, rule.following} <= TRAINS:
+                continue  # Columns of two groups interleave as ``lockstep.train_start`` finds.
+            place = two - FREQUENT, 2 if rule.level == SET else int(wide), one
             rare[place] = max(rare[place], rule.latency)
             continue
         elif two >= FREQUENT:

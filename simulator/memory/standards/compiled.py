@@ -18,6 +18,7 @@ from simulator.errors import HardwareError
 from simulator.memory.spec import MemorySpec
 from simulator.memory.standards.table import (
     COMMANDS,
+    SET,
     Standard,
     evaluate,
     extended,
@@ -58,6 +59,8 @@ class Device:
     tick_fs: int
     peak_bytes_per_s: float
     """Of one channel."""
+    sets: int = 1
+    """Sets of banks of a group that take turns at units they share; bank b is in set b mod sets."""
 
     @property
     def ticks_per_clock(self) -> int:
@@ -75,6 +78,8 @@ class Device:
 
     def node_banks(self, level: str) -> int:
         """Banks of one node of ``level``."""
+        if level == SET:
+            return self.banks // self.groups // self.sets
         names = ["channel", *(name for name, _ in self.sizes)]
         return math.prod(size for _, size in self.sizes[names.index(level) :])
 
@@ -86,6 +91,9 @@ class Device:
     def read_latency(self) -> int:
         """Ticks from a read command to the end of its data."""
         return self.ticks["read_latency"] + self.ticks["burst"]
+
+
+NO_TIME = TimingValue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,22 @@ class Lockstep:
     """Banks that one activate opens: 1, a bank group's, or all."""
     activate_spacing: TimingValue
     """Between activates of bank groups."""
+    sets: int = 1
+    """Sets of banks that take turns: as many as banks share a unit."""
+    overlap: bool = False
+    """Buffer transfers have a path and registers of their own, so that they go on beside the
+    columns of other macros."""
+    switch: TimingValue = NO_TIME
+    """From columns, fills or results to a command of another of the three."""
+    fence: TimingValue = NO_TIME
+    """From the last column or access of a request to the first of the next, beyond what the
+    standard asks for: the issuer waits for one before it sends the other."""
+    activate_cost: float = 0.0
+    """Seconds of a group's power budget that one bank's activate takes."""
+    column_cost: float = 0.0
+    """Seconds of it that a lockstep column of a set takes."""
+    power_window: float = 0.0
+    """Seconds by which a group may run ahead of its budget."""
 
 
 def compile_device(spec: MemorySpec, lockstep: Lockstep | None = None) -> Device:
@@ -115,9 +139,14 @@ def compile_device(spec: MemorySpec, lockstep: Lockstep | None = None) -> Device
     organization = spec.organization
     ticks = _ticks(spec, standard)
     if lockstep is not None:
-        standard = extended(standard, load_extension("lockstep"))
+        standard = extended(standard, load_extension("lockstep"), lockstep.sets)
         for name in ("rcd_compute", "mac_interval", "activate_spacing"):
             ticks[name] = spec.cycles(getattr(lockstep, name)) * standard.ticks_per_clock
+        ticks["mac_to_buffer"] = 0 if lockstep.overlap else ticks["mac_interval"]
+        ticks["mac_to_write"] = ticks["mac_interval"]
+        ticks["switch"] = spec.cycles(lockstep.switch) * standard.ticks_per_clock
+        ticks["fence"] = spec.cycles(lockstep.fence) * standard.ticks_per_clock
+        ticks["buffer_to_mac"] = 0 if lockstep.overlap else ticks["ccd_s"]
     counts = {
         "pseudo_channel": organization.pseudo_channels,
         "rank": organization.ranks,
@@ -137,6 +166,7 @@ def compile_device(spec: MemorySpec, lockstep: Lockstep | None = None) -> Device
         rules=tuple(_rules(standard, ticks)),
         tick_fs=round(1e15 / spec.clock / standard.ticks_per_clock),
         peak_bytes_per_s=spec.channel_bytes_per_s * organization.pseudo_channels,
+        sets=1 if lockstep is None else lockstep.sets,
     )
 
 
@@ -179,7 +209,7 @@ def _rules(standard: Standard, ticks: dict[str, int]) -> list[Rule]:
             # One command a tick and bus is the controller's own rhythm.
             if command.bus == other.bus and length[one] > 1:
                 add("channel", one, two, length[one], 1, False)
-    depth = {level: place for place, level in enumerate(standard.levels)}
+    depth = {level: place for place, level in enumerate((*standard.levels, SET))}
     order = {name: place for place, name in enumerate(COMMANDS)}
     rules = [
         Rule(level, one, two, latency, window, sibling)

@@ -36,15 +36,21 @@ from simulator.units import Count
 LEVELS = ("channel", "pseudo_channel", "rank", "stack_id", "bank_group", "bank")
 COMMANDS = (
     *("ACT", "PRE", "RD", "WR", "REFpb", "PREab", "REFab", "ACT2", "CAS"),
-    *("ACTbg", "ACTab", "MACab", "BUF"),
+    *("ACTbg", "ACTab", "MACab", "BUF", "PREst", "WRab"),
 )
 """Every command there is; its place is its number in the controller and in logs. The last
 line is processing in memory: activate a bank group or all banks, a lockstep column of all
-banks, an access of the channel's buffer over the data pins."""
-ALL_BANK = frozenset({"PREab", "REFab", "ACTab", "MACab"})
+banks, an access of the channel's buffer over the data pins, precharge a set, a lockstep column
+that units write. Where banks share a unit, those that work at once are a *set*, and ``ab`` means
+all banks of one."""
+ALL_BANK = frozenset({"PREab", "REFab", "ACTab", "MACab", "WRab"})
 """Commands to all banks of a group."""
-WHOLE_GROUP = ALL_BANK | {"ACTbg", "BUF"}
-"""Commands whose time is decided for a group as a whole."""
+WHOLE_GROUP = ALL_BANK | {"ACTbg", "BUF", "PREst"}
+"""Commands whose time is decided for a group, or a set, as a whole."""
+LOCKSTEP = frozenset({"ACTab", "MACab", "PREst", "WRab"})
+"""Commands to all banks of a set."""
+SET = "set"
+"""Level of a constraint among them: one set of banks of a group."""
 
 _LINE = re.compile(
     r"(?P<preceding>[\w, ]+?) -> (?P<following>[\w, ]+?) @ (?P<level>\w+) >= (?P<latency>[\w +-]+)"
@@ -150,31 +156,34 @@ class Standard(Block):
 
 
 class Extension(Block):
-    """Commands and constraints on top of any standard; ``group`` is its refresh level."""
+    """Commands and constraints on top of any standard; ``group`` is its refresh level, ``set``
+    the banks of a group that work at once."""
 
     title: str
     commands: dict[str, Command]
     constraints: tuple[str, ...]
 
 
-def extended(standard: Standard, extension: Extension) -> Standard:
-    """``standard`` with the commands and constraints of ``extension``."""
+def extended(standard: Standard, extension: Extension, sets: int = 1) -> Standard:
+    """``standard`` with the commands and constraints of ``extension``; a group of one set is one
+    itself."""
     one_bus = standard.bus_slots == "one"
     commands = {
         name: command.model_copy(update={"bus": "row"}) if one_bus else command
         for name, command in extension.commands.items()
     }
-    place = f"@ {standard.refresh_level} "
+    group = standard.refresh_level
     known = (*standard.commands, *commands)
     lines = []
     for line in extension.constraints:
-        rule = Constraint.parse(line.replace("@ group ", place))
+        rule = Constraint.parse(line)
+        level = SET if rule.level == SET and sets > 1 else group
         sides = [
             ", ".join(name for name in side if name in known)
             for side in (rule.preceding, rule.following)
         ]
         if all(sides):
-            lines.append(f"{sides[0]} -> {sides[1]} {place}>= {rule.latency}")
+            lines.append(f"{sides[0]} -> {sides[1]} @ {level} >= {rule.latency}")
     return standard.model_copy(
         update={
             "commands": {**standard.commands, **commands},

@@ -13,7 +13,9 @@ from typing import Any
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Kernel
 from simulator.pim.mapping import attention as forward
-from simulator.pim.mapping.controller import elementwise, row_wise
+from simulator.pim.mapping import controller
+from simulator.pim.mapping.controller import row_wise
+from simulator.pim.mapping.inbank import elementwise_in_banks, runs_in_banks
 from simulator.pim.mapping.indexed import gather, scatter, sparse_dense
 from simulator.pim.mapping.products import gemm, grouped_gemm
 from simulator.pim.mapping.training import attention_backward
@@ -36,6 +38,12 @@ Mapping = Callable[[PimSpec, Any, Addresses], Sequence[Kernel]]
 def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
     """Forward on the cache in the banks, backward as products."""
     run = attention_backward if work.backward else forward.attention
+    return run(spec, work, address)
+
+
+def elementwise(spec: PimSpec, work: Elementwise, address: Addresses) -> Sequence[Kernel]:
+    """In the banks where they can and shall, else on the controller's lanes."""
+    run = elementwise_in_banks if runs_in_banks(spec, work) else controller.elementwise
     return run(spec, work, address)
 
 

@@ -18,7 +18,7 @@ which closes rows.  Left out: keeping a prompt's scores of several passes in the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -35,9 +35,10 @@ from simulator.engine.program import (
     Release,
     Wait,
 )
-from simulator.pim.mapping.cache import CacheLayout, results_of, rows_of, stream
-from simulator.pim.mapping.commands import ROOM, Steps, drain, repeat
+from simulator.pim.mapping.cache import CacheLayout, prefetches, results_of, rows_of, stream
+from simulator.pim.mapping.commands import Steps, drain, repeat, stream_tokens
 from simulator.pim.mapping.geometry import Geometry, ceil_div
+from simulator.pim.mapping.softmax import scaling_in_banks
 from simulator.pim.spec import PimSpec
 from simulator.trace.work import Attention
 
@@ -63,6 +64,11 @@ class Share:
     store_bytes: int = 0
     wait_fs: int = 0
     """Until the busiest channel is done too."""
+    keys: bool = True
+    values: bool = True
+    """Which of both it works on."""
+    heads: int = 1
+    """Key heads of a unit, side by side in a row."""
 
 
 def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
@@ -70,12 +76,16 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     if not share.units:
         return Program(((Delay(share.wait_fs),),))
     geometry = layout.geometry
-    scores = layout.scores(share.tokens, share.queries)
-    contexts = layout.contexts(share.tokens, share.queries)
+    scores = layout.scores(share.tokens, share.queries, share.heads) if share.keys else ()
+    contexts = layout.contexts(share.tokens, share.queries) if share.values else ()
     key_rows = rows_of(scores)
     pitch = key_rows + rows_of(contexts)
-    score_fills = tuple(layout.score_fill(sweep) for _, sweep in scores)
+    score_fills = tuple(share.heads * layout.score_fill(sweep) for _, sweep in scores)
     context_fills = tuple(layout.context_fill(sweep) for _, sweep in contexts)
+    query_ahead = prefetches(scores, score_fills, geometry)
+    whole = share.keys and share.values
+    probability: Steps = (Wait("probability"),) if whole else ()
+    probability_ahead = probability + prefetches(contexts, context_fills, geometry)
 
     def score(unit: int, loops: tuple[int, ...] = ()) -> Steps:
         return stream(scores, score_fills, unit * pitch, loops, "score", geometry)
@@ -83,14 +93,16 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     def context(unit: int, loops: tuple[int, ...] = ()) -> Steps:
         row = unit * pitch + key_rows
         commands = stream(contexts, context_fills, row, loops, "context", geometry)
-        return (Wait("probability"), *commands)
+        return commands if geometry.overlap else probability + commands
 
+    fills = query_ahead + repeat(share.units - 1, query_ahead + probability_ahead)
+    fills += probability_ahead
     commands: Steps = ()
     if share.load_bytes:
         load = Pattern("read", "banks", chunk=share.load_bytes, coordinates=(0, 1))
         commands += (Access(load),)
     if share.new_keys:
-        commands += layout.store_keys(share.new_keys, share.units)
+        commands += layout.store_keys(share.new_keys, share.units * share.heads)
     if share.new_values:
         commands += layout.scatter_values(share.new_values, share.units, key_rows, pitch)
     commands += score(0)
@@ -101,9 +113,9 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
 
     functions = spec.controller.functions
     received = results_of(contexts)
-    softmax = share.tokens * share.queries * (SOFTMAX_OPERATIONS + functions.exp)
+    softmax = share.heads * share.tokens * share.queries * (SOFTMAX_OPERATIONS + functions.exp)
     merge = 2 * share.queries * layout.value_dim if share.merges else 0
-    reduce = received * geometry.banks + share.queries * functions.divide + merge
+    reduce = received * geometry.units + share.queries * functions.divide + merge
     softmax_thread = (
         Wait("score", results_of(scores)),
         Compute("vector", softmax),
@@ -113,9 +125,11 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     if share.store_bytes:
         store = Pattern("write", "banks", chunk=share.store_bytes, coordinates=(0, 0, 1))
         reduction += (Access(store),)
+    softmaxes: Steps = (Loop(share.units, softmax_thread),) if share.keys else ()
+    threads = (commands, softmaxes, reduction if share.values else ())
     return Program(
-        (commands, (Loop(share.units, softmax_thread),), reduction),
-        {ROOM: geometry.queue, "score": 0, "probability": 0, "context": 0},
+        (*threads, fills) if geometry.overlap else threads,
+        {**stream_tokens(geometry), "score": 0, "probability": 0, "context": 0},
     )
 
 
@@ -129,9 +143,11 @@ class Spread:
     """Channels of one group; a unit's tokens go round them."""
 
     @classmethod
-    def of(cls, geometry: Geometry, units: int, over_tokens: bool) -> Spread:
-        parts = geometry.channels if over_tokens else max(1, geometry.channels // units)
-        return cls(geometry, units, parts)
+    def of(cls, geometry: Geometry, units: int, how: str) -> Spread:
+        """``how`` as ``mapping.spread``."""
+        least = {"heads": 1, "channels": geometry.pseudo_channels, "tokens": geometry.channels}[how]
+        busy = geometry.channels // units // least * least
+        return cls(geometry, units, max(least, busy))
 
     @property
     def groups(self) -> int:
@@ -149,12 +165,12 @@ class Spread:
         return ceil_div(self.units - channel // self.parts, self.groups)
 
     def local(self, tokens: int, channel: int) -> int:
-        """Tokens of a unit that lie in this channel: a token per bank in turn."""
-        banks = self.geometry.banks
-        sets, place = ceil_div(tokens, banks), channel % self.parts
+        """Tokens of a head that lie in this channel: a token beside each multiplier in turn."""
+        units = self.geometry.units
+        sets, place = ceil_div(tokens, units), channel % self.parts
         mine = max(0, ceil_div(sets - place, self.parts))
-        missing = sets * banks - tokens if sets and (sets - 1) % self.parts == place else 0
-        return mine * banks - missing
+        missing = sets * units - tokens if sets and (sets - 1) % self.parts == place else 0
+        return mine * units - missing
 
 
 def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Kernel]:
@@ -163,8 +179,14 @@ def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Ke
     if 0 in (units, work.q_len, work.kv_len):
         return ()
     geometry = Geometry.of(spec)
+    used = spec.mapping.attention_accumulators or geometry.accumulators
+    geometry = replace(geometry, accumulators=min(used, geometry.accumulators))
     layout = CacheLayout(geometry, work.head_dim, work.value_dim, spec.mapping.pack)
-    spread = Spread.of(geometry, units, spec.mapping.spread == "tokens")
+    mapping = spec.mapping
+    apart = mapping.spread_values not in (None, mapping.spread)
+    together = min(units, layout.heads_per_row) if apart and mapping.heads_share_rows else 1
+    key_spread = Spread.of(geometry, ceil_div(units, together), mapping.spread)
+    value_spread = Spread.of(geometry, units, mapping.spread_values or mapping.spread)
     shared = work.heads // work.kv_heads
     queries = shared * work.q_len
     width = min(layout.vectors, queries)
@@ -173,10 +195,10 @@ def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Ke
     out = work.writes[0]
     stored = k.role == "kv_cache"
     new_tokens = min(work.q_len, work.kv_len) if stored else work.kv_len
+    new_tokens *= spec.mapping.append
     loaded = sum(operand.bytes for operand in (q, *masks) if not geometry.resident(operand))
     load_bytes = geometry.share(ceil_div(loaded, passes))
     store_bytes = 0 if geometry.resident(out) else geometry.share(ceil_div(out.bytes, passes))
-    channels = geometry.channels if passes > 1 else spread.busy
 
     def visible(wave: int) -> int:
         """Keys that the last query of a pass may see."""
@@ -187,21 +209,27 @@ def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Ke
         step = ceil_div(work.kv_len, CAUSAL_STEPS)
         return max(1, min(work.kv_len, ceil_div(seen, step) * step))
 
-    def share(tokens: int, size: int, first: bool, channel: int) -> Share:
+    def share(
+        spread: Spread, part: tuple[bool, bool], tokens: int, size: int, first: bool, channel: int
+    ) -> Share:
+        keys, values = part
         here = spread.local(tokens, channel)
         held = spread.held(channel) if here else 0
-        busiest = spread.held(0) * layout.duration_fs(spread.local(tokens, 0), size)
+        busiest = spread.held(0) * layout.duration_fs(spread.local(tokens, 0), size, *part)
         fresh = spread.local(new_tokens, channel) if first else 0
         return Share(
             units=held,
             tokens=here,
             queries=size,
             merges=spread.parts > 1,
-            new_keys=0 if stored else fresh,
-            new_values=fresh,
-            load_bytes=load_bytes,
-            store_bytes=store_bytes,
-            wait_fs=busiest - held * layout.duration_fs(here, size) if passes > 1 else 0,
+            new_keys=0 if stored or not keys else fresh,
+            new_values=fresh if values else 0,
+            load_bytes=load_bytes if keys else 0,
+            store_bytes=store_bytes if values else 0,
+            wait_fs=busiest - held * layout.duration_fs(here, size, *part) if passes > 1 else 0,
+            keys=keys,
+            values=values,
+            heads=together if keys else 1,
         )
 
     first_row = geometry.row_of(address(k))
@@ -212,19 +240,32 @@ def attention(spec: PimSpec, work: Attention, address: Addresses) -> Sequence[Ke
         for operand, size in ((q, load_bytes), (out, store_bytes))
     ]
 
-    def kernel(tokens: int, waves: Sequence[int]) -> Kernel:
+    def kernel(
+        tokens: int, waves: Sequence[int], spread: Spread, part: tuple[bool, bool], what: str
+    ) -> Kernel:
         """The passes that see ``tokens`` keys."""
+        channels = geometry.channels if passes > 1 else spread.busy
         numbers: dict[Share, int] = {}
         rows = []
         for wave in waves:
             size = min(width, queries - wave * width)
             for channel in range(channels):
-                number = numbers.setdefault(share(tokens, size, wave == 0, channel), len(numbers))
+                one = share(spread, part, tokens, size, wave == 0, channel)
+                number = numbers.setdefault(one, len(numbers))
                 load, store = places[0] + wave * load_bytes, places[1] + wave * store_bytes
                 rows.append((number, first_row, load, store))
         programs = tuple(_program(spec, layout, one) for one in numbers)
-        name = f"attention {units} units x{shared} tokens {work.q_len}:{tokens}"
+        name = f"{what} {units} units x{shared} tokens {work.q_len}:{tokens}"
         return Kernel(name, "channel", programs, np.array(rows, dtype=np.int64), {"stream": 1})
 
-    groups = groupby(range(passes), key=visible)
-    return tuple(kernel(tokens, tuple(waves)) for tokens, waves in groups)
+    groups = [(tokens, tuple(waves)) for tokens, waves in groupby(range(passes), key=visible)]
+    if not apart:
+        both = (True, True)
+        return tuple(kernel(*group, key_spread, both, "attention") for group in groups)
+    in_banks = mapping.scale_scores == "banks"
+    scalings = scaling_in_banks(spec, work, address) if in_banks else ()
+    return (
+        *(kernel(*group, key_spread, (True, False), "scores") for group in groups),
+        *scalings,
+        *(kernel(*group, value_spread, (False, True), "contexts") for group in groups),
+    )

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.engine.program import Access, Loop, Pattern, Release, Wait
-from simulator.pim.mapping.commands import ROOM, Steps, Sweep, drain, fill, repeat
+from simulator.engine.program import Access, Loop, Pattern, Wait
+from simulator.pim.mapping.commands import ROOM, Steps, Sweep, filled, finished, prefetch, repeat
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 
 Parts = tuple[tuple[int, Sweep], ...]
@@ -39,8 +39,8 @@ class CacheLayout:
 
     @property
     def dims(self) -> int:
-        """Value dimensions of one bank."""
-        return ceil_div(self.value_dim, self.geometry.banks)
+        """Value dimensions of one multiplier."""
+        return ceil_div(self.value_dim, self.geometry.units)
 
     @property
     def dims_per_row(self) -> int:
@@ -60,12 +60,17 @@ class CacheLayout:
         """Queries that share an open row: their vectors fit the buffer together."""
         return self.geometry.buffer_columns // max(self.key_columns, self.tile_columns)
 
-    def scores(self, tokens: int, queries: int) -> Parts:
+    @property
+    def heads_per_row(self) -> int:
+        """Heads of a token that fit a row, and whose queries fit the buffer together."""
+        return max(1, self._longest // self.geometry.columns(self.head_dim))
+
+    def scores(self, tokens: int, queries: int, heads: int = 1) -> Parts:
         """Queries against keys; a head longer than a row or the buffer takes several fills."""
         full, rest = divmod(self.geometry.columns(self.head_dim), self.key_columns)
-        sets = ceil_div(tokens, self.geometry.banks)
+        sets = ceil_div(tokens, self.geometry.units) * heads
         return tuple(
-            (count, Sweep(columns, sets, self._keys_per_row(columns), queries))
+            (count, Sweep(columns, sets, max(heads, self._keys_per_row(columns)), queries))
             for count, columns in ((full, self.key_columns), (1, rest))
             if count * columns * sets
         )
@@ -89,9 +94,10 @@ class CacheLayout:
             if count * columns * size
         )
 
-    def duration_fs(self, tokens: int, queries: int) -> int:
+    def duration_fs(self, tokens: int, queries: int, keys: bool = True, values: bool = True) -> int:
         """What one unit takes in the banks, fills and refresh aside."""
-        parts = self.scores(tokens, queries) + self.contexts(tokens, queries)
+        parts: Parts = self.scores(tokens, queries) if keys else ()
+        parts += self.contexts(tokens, queries) if values else ()
         return sum(count * sweep.duration_fs(self.geometry) for count, sweep in parts)
 
     def score_fill(self, sweep: Sweep) -> int:
@@ -128,16 +134,16 @@ class CacheLayout:
             base=first_row * geometry.stripe_bytes,
             coordinates=(geometry.stripe_bytes,),
             loops=(pitch * geometry.stripe_bytes, geometry.stripe_bytes),
-            inner=geometry.banks,
+            inner=geometry.units,
             inner_stride=block,
             outer=places,
-            outer_stride=block * geometry.banks * (blocks // places),
+            outer_stride=block * geometry.units * (blocks // places),
         )
         return self._writes((Loop(units, (Loop(rows, (Wait(ROOM), Access(pattern, ROOM))),)),))
 
     def _writes(self, steps: Steps) -> Steps:
         """Writes have their own queue: what follows must not overtake them."""
-        return (*steps, *drain(self.geometry), Release(ROOM, self.geometry.queue))
+        return (*steps, *finished(self.geometry))
 
 
 def rows_of(parts: Parts) -> int:
@@ -159,10 +165,15 @@ def stream(
     """The commands of ``parts`` from ``row`` on; ``fills`` are the columns of each fill."""
     steps: Steps = ()
     for (count, sweep), columns in zip(parts, fills, strict=True):
-        body = (
-            *fill(columns, geometry),
-            *sweep.steps(row, (*loops, sweep.rows), token, geometry),
-        )
-        steps += (Loop(count, body),)
+        rows = sweep.steps(row, (*loops, sweep.rows), token, geometry)
+        steps += (Loop(count, filled(columns, rows, geometry)),)
         row += count * sweep.rows
     return steps
+
+
+def prefetches(parts: Parts, fills: tuple[int, ...], geometry: Geometry) -> Steps:
+    """The fills of :func:`stream`, ahead of it."""
+    return tuple(
+        Loop(count, prefetch(columns, geometry))
+        for (count, _), columns in zip(parts, fills, strict=True)
+    )

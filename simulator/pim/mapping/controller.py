@@ -94,7 +94,7 @@ def streaming(
         base = address(operand)
         pattern = Pattern(
             kind,
-            "memory",
+            geometry.path,
             chunk=share,
             base=base,
             coordinates=(share,),

@@ -1,9 +1,10 @@
 """The banks as mappings see them: rows, columns, buffer, and where operands lie.
 
 A *column* is what one bank's unit consumes per interval; a *result set* is one
-accumulator of each bank of a channel, read out together.  Operands that banks multiply
-are stored as wide as their units, whatever the trace's element type.  Activations that
-fit half of the controller's SRAM (the other half is for what comes next) never see
+accumulator of each unit of a channel, read out together.  Rows are numbered through the sets of
+banks that take turns at shared units, so that the next row is one of other banks.  Operands that
+banks multiply are stored as wide as their units, whatever the trace's element type.  Activations
+that fit half of the controller's SRAM (the other half is for what comes next) never see
 DRAM; everything else, and all weights and caches, lies in the banks.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.pim.machine import activation_fs
-from simulator.pim.spec import PimSpec
+from simulator.pim.spec import Modes, PimSpec
 from simulator.trace.work import Operand
 
 STORED_ROLES = frozenset({"weight", "kv_cache", "optimizer_state", "gradient"})
@@ -28,8 +29,10 @@ class Geometry:
     """Counts of everything a command stream needs."""
 
     channels: int
-    banks: int
-    """Banks of a channel, which act in lockstep."""
+    pseudo_channels: int
+    """Of these, how many share a command bus."""
+    units: int
+    """Multipliers of a channel, which act in lockstep on a bank each."""
     lanes: int
     """Elements of a column."""
     column_bytes: int
@@ -42,9 +45,27 @@ class Geometry:
     element_bits: int
     queue: int
     """Commands a channel holds."""
+    overlap: bool
+    """Transfers go on beside columns."""
+    path: str
+    """What the controller's ordinary accesses pass."""
+    fence_columns: int
+    """Columns of one command, where fences limit them; else 0."""
+    initializes: bool
+    """Accumulators are written before they are used."""
+    result_bytes: int
+    """Of one accumulator."""
+    results_in_banks: bool
+    collects: bool
+    """The controller reads results from the banks."""
+    modes: Modes | None
+    fence_fs: int
+    scratch_row: int
+    """Where units put results."""
     sram_bytes: int
     row_open_fs: int
-    """Time of a row beside its columns: activate, column delay, precharge."""
+    """Time of a row beside its columns: activate, column delay, precharge; none where other banks
+    of the same units work meanwhile."""
     column_fs: int
     burst_fs: int
 
@@ -53,9 +74,12 @@ class Geometry:
         memory, organization, fs = spec.memory, spec.memory.organization, spec.memory.femtoseconds
         column = fs(spec.bank.mac_interval)
         close = fs(memory.timing.precharge) + fs(memory.timing.read_to_precharge) - column
+        opened = activation_fs(spec) + fs(spec.bank.rcd_compute)
+        hidden = spec.buffer.overlap and spec.bank.shared > 1
         return cls(
             channels=memory.channels,
-            banks=memory.banks,
+            pseudo_channels=organization.pseudo_channels,
+            units=spec.units,
             lanes=spec.bank.lanes,
             column_bytes=organization.access,
             row_columns=organization.row // organization.access,
@@ -64,21 +88,36 @@ class Geometry:
             accumulators=spec.bank.accumulators,
             element_bits=spec.bank.bits,
             queue=memory.controller.queue,
+            overlap=spec.buffer.overlap,
+            path="memory" if spec.controller.port is None else "port",
+            fence_columns=spec.fence.columns if spec.fence else 0,
+            initializes=spec.bank.initialize,
+            result_bytes=spec.bank.bits * (1 if spec.bank.adds_lanes else spec.bank.lanes) // 8,
+            results_in_banks=spec.buffer.results == "banks",
+            collects=spec.mapping.collect,
+            modes=spec.modes,
+            fence_fs=fs(spec.fence.time) if spec.fence else 0,
+            scratch_row=organization.rows * spec.bank.shared - 1,
             sram_bytes=spec.controller.sram,
-            row_open_fs=activation_fs(spec) + fs(spec.bank.rcd_compute) + max(0, close),
+            row_open_fs=0 if hidden else opened + max(0, close),
             column_fs=column,
             burst_fs=fs(memory.timing.ccd_s),
         )
 
     @property
     def stripe_bytes(self) -> int:
-        """One row of all banks of one channel."""
-        return self.banks * self.row_columns * self.column_bytes
+        """One row of all banks that act at once in one channel."""
+        return self.units * self.row_columns * self.column_bytes
 
     @property
     def result_bursts(self) -> int:
         """Bus bursts that carry one result set."""
-        return ceil_div(self.banks * self.element_bits, 8 * self.column_bytes)
+        return ceil_div(self.units * self.result_bytes, self.column_bytes)
+
+    @property
+    def result_adds(self) -> int:
+        """Additions of the controller for one result set."""
+        return self.units * 8 * self.result_bytes // self.element_bits
 
     def columns(self, elements: int) -> int:
         """Columns a vector fills."""

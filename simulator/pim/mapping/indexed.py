@@ -65,13 +65,15 @@ def _indexed(
         base = address(operand)
         limit = base + operand.bytes
         place = (0, 0, size)
-        pattern = Pattern(kind, "memory", chunk=size, base=base, coordinates=place, limit=limit)
+        pattern = Pattern(
+            kind, geometry.path, chunk=size, base=base, coordinates=place, limit=limit
+        )
         return Access(pattern, token)
 
     def rows(kind: str, token: str) -> Access:
         pattern = Pattern(
             kind,
-            "memory",
+            geometry.path,
             chunk=row_bytes,
             base=address(table),
             coordinates=(1,),

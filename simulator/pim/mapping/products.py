@@ -19,22 +19,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Access, Compute, Delay, Kernel, Loop, Pattern, Program, Wait
 from simulator.pim.mapping.commands import (
-    ROOM,
     Steps,
     Sweep,
     drain,
-    fill,
+    filled,
+    initialize,
     multiply,
+    prefetch,
     read_out,
     repeat,
+    stream_tokens,
 )
+from simulator.pim.mapping.controller import streaming
 from simulator.pim.mapping.geometry import Geometry, ceil_div
+from simulator.pim.mapping.modes import started, within
 from simulator.pim.spec import PimSpec
 from simulator.trace.work import Gemm, GroupedGemm, Operand
 
@@ -50,6 +55,8 @@ class Layout:
     k: int
     pack: bool
     output_stationary: bool
+    fills_units: bool
+    """A channel's units get as many outputs as they have accumulators before the next."""
 
     @property
     def chunk_columns(self) -> int:
@@ -82,9 +89,18 @@ class Layout:
         return self.output_stationary and self.chunk_count > 1
 
     def sets(self, channel: int) -> int:
-        """Result sets (one output of each bank) of a channel."""
-        groups = ceil_div(self.n, self.geometry.banks)
-        return max(0, ceil_div(groups - channel, self.geometry.channels))
+        """Result sets (one output of each unit) of a channel."""
+        groups = ceil_div(self.n, self.geometry.units)
+        size = self.geometry.accumulators if self.fills_units else 1
+        blocks = ceil_div(groups, size)
+        mine = max(0, ceil_div(blocks - channel, self.geometry.channels))
+        has_last = mine and (blocks - 1) % self.geometry.channels == channel
+        return mine * size - (blocks * size - groups if has_last else 0)
+
+    @property
+    def busy(self) -> int:
+        """Channels that hold outputs; they come first."""
+        return sum(1 for channel in range(self.geometry.channels) if self.sets(channel))
 
     def sweep(self, columns: int, sets: int, tokens: int) -> Sweep:
         per_row = max(1, self.geometry.row_columns // columns) if self.pack else 1
@@ -94,10 +110,29 @@ class Layout:
     def rows(self) -> int:
         """Rows the matrix takes in every bank, padding included."""
         if self.keeps_outputs:
-            return self.chunk_count * self.sets(0)
+            full, rest = divmod(self.sets(0), self.block)
+            return full * self.height(self.block) + (self.height(rest) if rest else 0)
         return sum(
             count * self.sweep(columns, self.sets(0), 1).rows for count, columns in self.chunks
         )
+
+    def together(self, columns: int, sets: int) -> int:
+        """Chunks of so many columns whose ``sets`` result sets share a row; 0 if each has its
+        own."""
+        return self.geometry.row_columns // (columns * sets) if self.pack else 0
+
+    def height(self, sets: int) -> int:
+        """Rows of a block of result sets that stays in the accumulators."""
+        rows = 0
+        for count, columns in self.chunks:
+            together = self.together(columns, sets)
+            rows += ceil_div(count, together) if together else count * sets
+        return rows
+
+    @property
+    def block(self) -> int:
+        """Result sets that stay in the accumulators at once, for one token."""
+        return max(1, min(self.sets(0), self.geometry.accumulators))
 
     def duration_fs(self, sets: int, tokens: int) -> int:
         """What one pass over ``sets`` result sets takes, fills and refresh aside."""
@@ -118,45 +153,72 @@ class Traffic:
     """C, written because it does not fit; per token."""
 
 
-def _activation_stationary(layout: Layout, sets: int, tokens: int) -> tuple[Steps, Steps]:
-    """(commands, reduction): every chunk passes all outputs, the controller adds."""
+class Stream(NamedTuple):
+    """Threads of one channel's pass."""
+
+    fills: Steps
+    """The buffer's fills, for a thread ahead of the commands where there is one."""
+    commands: Steps
+    reduction: Steps
+
+
+def _activation_stationary(layout: Layout, sets: int, tokens: int) -> Stream:
+    """Every chunk passes all outputs, the controller adds."""
     geometry = layout.geometry
+    fills: Steps = ()
     commands: Steps = ()
     reduction: Steps = ()
     row = 0
     for count, columns in layout.chunks:
         sweep = layout.sweep(columns, sets, tokens)
-        body = fill(columns * tokens, geometry) + sweep.steps(row, (sweep.rows,), RESULT, geometry)
-        commands += (Loop(count, body),)
-        adds = sweep.results * geometry.banks
+        body = sweep.steps(row, (sweep.rows,), RESULT, geometry)
+        fills += (Loop(count, prefetch(columns * tokens, geometry)),)
+        commands += (Loop(count, filled(columns * tokens, body, geometry)),)
+        adds = sweep.results * geometry.result_adds
         reduction += (Loop(count, (Wait(RESULT, sweep.results), Compute("vector", adds))),)
         row += count * sweep.rows
-    return commands, reduction
+    return Stream(fills, commands, reduction)
 
 
-def _output_stationary(layout: Layout, sets: int, tokens: int) -> tuple[Steps, Steps]:
-    """(commands, reduction): blocks of outputs stay in the accumulators for all chunks."""
+def _output_stationary(layout: Layout, sets: int, tokens: int) -> Stream:
+    """Blocks of outputs stay in the accumulators for all chunks."""
     geometry = layout.geometry
     block = max(1, min(sets, geometry.accumulators // tokens))
 
     def pass_over(size: int, row: int, loops: tuple[int, ...]) -> Steps:
         steps: Steps = ()
         for count, columns in layout.chunks:
-            rows = Loop(size, multiply(row, (*loops, size, 1), columns, tokens))
-            steps += (Loop(count, (*fill(columns * tokens, geometry), rows)),)
-            row += count * size
-        return steps + read_out(size * tokens, RESULT, geometry)
+            together = layout.together(columns, size)
+            if not together:
+                rows = (Loop(size, multiply(row, (*loops, size, 1), columns, tokens, geometry)),)
+                steps += (Loop(count, filled(columns * tokens, rows, geometry)),)
+                row += count * size
+                continue
+            full, rest = divmod(count, together)
+            for rows_, chunks in ((full, together), (1, rest)):
+                shared = multiply(row, (*loops, 1), columns, size * tokens, geometry)
+                steps += repeat(rows_, (Loop(chunks, filled(columns * tokens, shared, geometry)),))
+                row += rows_ if chunks else 0
+        steps = initialize(size * tokens, geometry) + steps
+        return started(steps + read_out(size * tokens, RESULT, geometry), geometry)
 
     full, rest = divmod(sets, block)
-    height = layout.chunk_count * block
+    height = layout.height(block)
     commands = repeat(full, pass_over(block, 0, (height,)))
     if rest:
         commands += pass_over(rest, full * height, ())
 
     def receive(size: int) -> Steps:
-        return (Wait(RESULT, size * tokens), Compute("vector", size * tokens * geometry.banks))
+        return (
+            Wait(RESULT, size * tokens),
+            Compute("vector", size * tokens * geometry.result_adds),
+        )
 
-    return commands, repeat(full, receive(block)) + (receive(rest) if rest else ())
+    fills = tuple(
+        Loop(count, prefetch(columns * tokens, geometry)) for count, columns in layout.chunks
+    )
+    reduction = repeat(full, receive(block)) + (receive(rest) if rest else ())
+    return Stream(repeat(ceil_div(sets, block), fills), commands, reduction)
 
 
 def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traffic) -> Program:
@@ -165,15 +227,16 @@ def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traf
     if not sets:
         return Program(((Delay(wait_fs),),))
     stream = _output_stationary if layout.keeps_outputs else _activation_stationary
-    commands, reduction = stream(layout, sets, tokens)
-    tokens_of = {ROOM: geometry.queue, RESULT: 0, "loaded": 0}
+    fills, commands, reduction = stream(layout, sets, tokens)
+    tokens_of = {**stream_tokens(geometry), RESULT: 0, "loaded": 0}
+    commands = within(commands, layout.busy, geometry)
     if traffic.activations:
         pattern = Pattern("read", "banks", chunk=tokens * traffic.activations, coordinates=(0, 1))
         commands = (Access(pattern), *commands)
     if traffic.bias:
         pattern = Pattern("read", "banks", chunk=traffic.bias, coordinates=(0, 0, 1))
         commands = (Access(pattern, "loaded"), *commands)
-        added = Compute("vector", sets * geometry.banks * tokens)
+        added = Compute("vector", sets * geometry.units * tokens)
         reduction += (Wait("loaded"), added)
     if traffic.outputs:
         pattern = Pattern(
@@ -182,7 +245,8 @@ def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traf
         reduction += (Access(pattern),)
     if wait_fs:
         commands += (*drain(geometry), Delay(wait_fs))
-    return Program((commands, reduction), tokens_of)
+    threads = (commands, reduction)
+    return Program((*threads, fills) if geometry.overlap else threads, tokens_of)
 
 
 def _kernel(
@@ -209,7 +273,7 @@ def _kernel(
         for first in range(0, tokens, layout.tokens_per_pass)
     ]
     waves = len(passes)
-    width = channels if waves > 1 else min(channels, ceil_div(layout.n, geometry.banks))
+    width = channels if waves > 1 else layout.busy
     tasks = np.zeros((waves, width, 5), dtype=np.int64)
     sets = [layout.sets(channel) for channel in range(width)]
     for wave, (row, tokens) in enumerate(passes):
@@ -237,7 +301,9 @@ def product(
 ) -> Kernel:
     """Products of ``tokens[i]`` rows with the i-th of consecutive k x n matrices."""
     geometry = Geometry.of(spec)
-    layout = Layout(geometry, n, k, spec.mapping.pack, spec.mapping.order == "output_stationary")
+    mapping = spec.mapping
+    stationary, fills = mapping.order == "output_stationary", mapping.fill == "units"
+    layout = Layout(geometry, n, k, mapping.pack, stationary, fills)
     rows = max(1, sum(tokens))
     traffic = Traffic(
         activations=0 if geometry.resident(a) else geometry.share(ceil_div(a.bytes, rows)),
@@ -259,10 +325,20 @@ def product(
     return _kernel(name, layout, products, traffic, places)
 
 
+def _read_by_controller(
+    spec: PimSpec, work: Gemm | GroupedGemm, multiplies: int, address: Addresses
+) -> Sequence[Kernel]:
+    """The controller multiplies what it reads over the pins, once."""
+    name = f"{work.kind} {multiplies} on the controller"
+    return (streaming(spec, name, work.reads, work.writes, multiplies, address),)
+
+
 def gemm(spec: PimSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
     """B in the banks, A broadcast; batches that share B are more rows of A."""
     if 0 in (work.batch, work.m, work.n, work.k):
         return ()
+    if spec.mapping.products == "controller":
+        return _read_by_controller(spec, work, work.operations["matrix"] // 2, address)
     a, b, *rest = work.reads
     batch, m = (1, work.batch * work.m) if work.b_shared else (work.batch, work.m)
     row = Geometry.of(spec).row_of(address(b))
@@ -277,6 +353,8 @@ def grouped_gemm(spec: PimSpec, work: GroupedGemm, address: Addresses) -> Sequen
     """Each expert's matrix follows the one before; experts without rows cost nothing."""
     if not sum(work.rows) or 0 in (work.n, work.k):
         return ()
+    if spec.mapping.products == "controller":
+        return _read_by_controller(spec, work, work.operations["matrix"] // 2, address)
     a, b, *rest = work.reads
     row = Geometry.of(spec).row_of(address(b))
     active = sum(1 for count in work.rows if count)
