@@ -119,11 +119,13 @@ _ONLY_OF: Mapping[str, tuple[str, ...]] = {
 }
 """Parameters that only operators whose names begin so depend on."""
 _IDLE_IN: Mapping[str, tuple[str, ...]] = {
+    "launch.graph_gap": ("gemm", "bmm"),
     "chip.sm.barrier_cycles": ("attention_decode",),
     "l2.usable": ("attention_prefill",),
     "l2.write_cost": ("attention",),
 }
-"""Parameters on which operators whose names begin so hardly depend: a decode block has few steps
+"""Parameters on which operators whose names begin so hardly depend, or that others of theirs stand
+in for: microbenchmarks tell the gap, products their ramps; a decode block has few steps
 and longer latencies, a prompt's operands pass once, attention writes little."""
 
 

@@ -16,7 +16,7 @@ def works(lab: SimpleNamespace) -> dict[str, object]:
         "deep gemm": lab.gemm(256, 256, 8192),
         "wide gemm": lab.gemm(2048, 4096, 256),
         "grouped gemm": lab.grouped((300, 0, 17, 195), 1024, 512),
-        "one row": lab.gemm(1, 4096, 4096),
+        "one row": lab.gemm(1, 4096, 768),
         "decode": lab.attention(32, 2048),
         "prefill": lab.attention(16, 1024, q_len=1024),
         "causal": lab.attention(8, 1024, q_len=1024, causal=True),
