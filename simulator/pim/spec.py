@@ -165,6 +165,16 @@ class PimMapping(Block):
     """Attention stores the keys and values it is the first to use; traces of other simulators leave
     that out."""
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        apart = self.spread_values not in (None, self.spread)
+        if not apart and (self.heads_share_rows or self.scale_scores == "banks"):
+            raise ValueError(
+                "heads_share_rows and scale_scores need all scores at the controller between "
+                "keys and values; give mapping.spread_values another value than mapping.spread"
+            )
+        return self
+
 
 class HostLink(Block):
     """Link to the host, for inputs and outputs."""

@@ -84,7 +84,12 @@ def test_one_head_for_each_row_wastes_it(lab):
         for overrides in (
             (),
             ("mapping.heads_share_rows=false",),
-            ("mapping.spread_values=tokens", "mapping.pack=true"),
+            (
+                "mapping.spread_values=tokens",
+                "mapping.heads_share_rows=false",
+                "mapping.scale_scores=controller",
+                "mapping.pack=true",
+            ),
         )
     )
     assert share.rows_opened < own.rows_opened
@@ -109,6 +114,14 @@ def test_work_on_cent_obeys_its_roofs(lab):
         lab.bounded(on, work)
 
 
-def test_hidden_transfers_and_switches_exclude_each_other():
-    with pytest.raises(HardwareError, match="give one of them"):
-        load_hardware("cent-32ch", ["buffer.overlap=true"])
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["buffer.overlap=true"], "give one of them"),
+        (["mapping.spread_values=tokens"], "another value than mapping.spread"),
+    ],
+)
+def test_choices_that_exclude_each_other_are_one_clear_line(overrides, says):
+    with pytest.raises(HardwareError) as caught:
+        load_hardware("cent-32ch", overrides)
+    assert says in str(caught.value)
