@@ -77,7 +77,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("memory.controller.queue", 16, 256, whole=True, width=0.3),
     Parameter("chip.sm.block_start", 0.02, 2, "us", 1e-6),
     Parameter("chip.sm.barrier_cycles", 5, 300, whole=True),
-    Parameter("chip.sm.mma_sync", 0.3, 1.0, width=0.15),
+    Parameter("chip.sm.mma_sync", 0.2, 1.0, width=0.15),
     Parameter("chip.sm.softmax_cycles", 20, 12000, whole=True, width=0.7),
     Parameter("chip.sm.softmax_exposed", 0.05, 1.0, width=0.3),
     Parameter("chip.sm.decode_cycles", 20, 12000, whole=True, width=0.7),
@@ -119,14 +119,15 @@ _ONLY_OF: Mapping[str, tuple[str, ...]] = {
 }
 """Parameters that only operators whose names begin so depend on."""
 _IDLE_IN: Mapping[str, tuple[str, ...]] = {
-    "launch.graph_gap": ("gemm", "bmm"),
-    "chip.sm.barrier_cycles": ("attention_decode",),
+    "launch.graph_gap": ("gemm", "bmm", "moe", "attention"),
+    "chip.sm.barrier_cycles": ("attention_decode", *MEMORY_BOUND),
+    "chip.sm.matrix_issue": MEMORY_BOUND,
     "l2.usable": ("attention_prefill",),
     "l2.write_cost": ("attention",),
 }
 """Parameters on which operators whose names begin so hardly depend, or that others of theirs stand
-in for: microbenchmarks tell the gap, products their ramps; a decode block has few steps
-and longer latencies, a prompt's operands pass once, attention writes little."""
+in for: microbenchmarks tell the gap, and kernels with ramps need no other; a decode block has few
+steps and longer latencies, a prompt's operands pass once, attention writes little."""
 
 
 def choose(paths: Sequence[str]) -> tuple[Parameter, ...]:

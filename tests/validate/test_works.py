@@ -58,11 +58,7 @@ def test_attention_appends_to_the_cache_it_reads(one_row, name):
 
 def test_experts_read_the_weights_they_use(one_row):
     row = one_row("moe.csv", num_tokens=1, inter_size=64, moe_tp_size=2)
-<<<<<<< HEAD
-    *_, permute, up, activate, down, combine = works(row)
-=======
     _, place, permute, up, activate, down, combine = works(row)
->>>>>>> mem
     assert isinstance(up, GroupedGemm) and isinstance(down, GroupedGemm)
     assert sum(up.rows) == sum(down.rows) == 2
     assert up.reads[1].bytes == 2 * 2 * (2 * 32) * 64

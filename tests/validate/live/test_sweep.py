@@ -141,8 +141,9 @@ def test_a_simulated_gpu_is_met_exactly(simulated_timer, tmp_path):
         kernels = len(one.call.kernels)
         assert kernels >= 1
         if one.row.kind == "attention":
-            # No rotation and no cache append: at most split keys and their sum.
-            assert kernels <= 2
+            # No rotation and no cache append: at most copies of grouped queries and results, split
+            # keys and their sum.
+            assert kernels <= 4
 
 
 class Here(Executor):
@@ -155,8 +156,8 @@ class Here(Executor):
 
 
 def test_the_fit_recovers_what_made_the_times(simulated_timer, tmp_path):
-    """The GPU at hand is a description with a slower ramp and a narrower path into the SM."""
-    truth = ("launch.product_ramp=2 us", "chip.sm.load_bytes_per_clk=32")
+    """The GPU at hand is a description with a slower ramp and slower steps."""
+    truth = ("launch.product_ramp=2 us", "chip.sm.barrier_cycles=110")
     points = [
         row_point("gemm.csv", "gemm", "gemm", "bf16", {"m": m, "n": n, "k": k, "batch": 1})
         for n, k in (
@@ -173,11 +174,11 @@ def test_the_fit_recovers_what_made_the_times(simulated_timer, tmp_path):
         Here(),
         fit_rows=15,
         score_rows=5,
-        iterations=6,
+        iterations=14,
     )
-    ramp, load = result.fitted
+    ramp, barrier = result.fitted
     assert ramp.after == pytest.approx(2, rel=0.03)
-    assert load.after == pytest.approx(32, rel=0.08)
+    assert barrier.after == pytest.approx(110, rel=0.05)
 
 
 # ----------------------------------------------------------------------- budget and resumption
