@@ -25,12 +25,12 @@ GPU = "a100-sxm-80gb"
 SHAPES = [
     {"m": m, "n": n, "k": k}
     for n, k in (
-        *((64, 256), (96, 512), (256, 128), (512, 1024), (80, 2048), (1024, 64)),
-        *((32, 4096), (160, 768), (48, 320), (320, 64), (128, 192), (224, 576)),
+        *((64, 256), (96, 448), (256, 128), (512, 384), (80, 320), (1024, 64)),
+        *((32, 448), (160, 384), (48, 320), (320, 64), (128, 192), (224, 256)),
     )
     for m in (1, 16, 128, 512)
 ]
-TRUTH = ("launch.product_ramp=2 us", "chip.sm.barrier_cycles=110")
+TRUTH = ("launch.product_ramp=2 us", "chip.sm.load_bytes_per_clk=20")
 
 
 class Here(Executor):
@@ -63,11 +63,11 @@ def parameters():
 
 
 def test_it_finds_what_made_the_times(prepared, parameters):
-    result = calibrate(prepared, parameters, Here(), fit_rows=20, score_rows=20, iterations=14)
-    ramp, barrier = result.fitted
+    result = calibrate(prepared, parameters, Here(), fit_rows=20, score_rows=20, iterations=8)
+    ramp, load = result.fitted
     # The prior pulls each a little towards the description.
     assert ramp.before == pytest.approx(0.8) and ramp.after == pytest.approx(2, rel=0.03)
-    assert barrier.before == pytest.approx(60) and barrier.after == pytest.approx(110, rel=0.05)
+    assert load.before == pytest.approx(64) and load.after == pytest.approx(20, rel=0.08)
     assert result.score_before.time.mape > 0.15 < result.score_before.time.median
     assert result.score_after.time.mape < 0.01
     text = overlay(result, Path("folder"), date(2026, 1, 2))
