@@ -17,6 +17,8 @@ class Rule:
 
     reason: str
     holds: Callable[[Row], bool]
+    gpu: str | None = None
+    """Whose records; None: of all."""
 
 
 APART = 3.0
@@ -53,7 +55,7 @@ def sees_a_window(row: Row) -> bool:
     square, beyond what the pipes allow for all keys; so do rows of one stack alone, and half of
     those of two. A median of three is another stack's."""
     low, high = row.lowest, row.highest
-    if row.file != "attention_prefill.csv" or row.gpu != "B200-SXM" or low is None or high is None:
+    if row.file != "attention_prefill.csv" or low is None or high is None:
         return False
     few = low == high or abs(row.seconds - (low + high) / 2) < SAME * row.seconds
     return few and row.sizes["head_dim"] == 64 and row.sizes["kv_len"] > WINDOW
@@ -65,10 +67,10 @@ RULES = (
         "64 heads per KV head)",
         lambda row: (
             row.file == "attention_decode.csv"
-            and row.gpu == "L40S"
             and row.sizes["head_dim"] == 128
             and row.sizes["heads"] == 64 * row.sizes["kv_heads"]
         ),
+        gpu="L40S",
     ),
     Rule(
         "probably another network than a gated one (MoE with topk 22 or inner size 2688, 1856)",
@@ -90,8 +92,9 @@ RULES = (
     Rule(
         "one of at most two software stacks lets a query see 128 keys (B200 prefill, head_dim 64)",
         sees_a_window,
+        gpu="B200-SXM",
     ),
-    Rule("broken records (L40S amax)", lambda row: row.gpu == "L40S" and row.op == "amax_scale"),
+    Rule("broken records (L40S amax)", lambda row: row.op == "amax_scale", gpu="L40S"),
     Rule(
         "above DRAM bandwidth (TensorRT-LLM decode in power.csv)",
         lambda row: row.op == "attention_decode+power" and row.words["impl"].startswith("trtllm"),
@@ -105,4 +108,5 @@ RULES = (
 
 def why_bad(row: Row) -> str | None:
     """The reason of the first rule that holds for a row."""
-    return next((rule.reason for rule in RULES if rule.holds(row)), None)
+    own = (rule for rule in RULES if rule.gpu in (None, row.gpu))
+    return next((rule.reason for rule in own if rule.holds(row)), None)

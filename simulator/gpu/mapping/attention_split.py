@@ -44,9 +44,8 @@ MARGIN = 1.1
 MIN_KEYS = 256
 JOINED = 4
 """Parts on their way to a joining block (``flash_fwd_combine_kernel.h``)."""
-ROWS = 4
-"""Rows of queries of a joining block, with heads of 128; as many elements with others."""
-USUAL_DIM = 128
+JOINED_ELEMENTS = 4 * 128
+"""Of the rows of queries of a joining block."""
 
 
 def parts(spec: GpuSpec, heads: int, keys: int, tile: int) -> int:
@@ -84,7 +83,7 @@ def _even(heads: int, room: int, tiles: int) -> int:
 def join(spec: GpuSpec, work: Attention, address: Addresses, count: int) -> Kernel:
     """The kernel that adds ``count`` parts, which lie behind everything else, part by part."""
     rows = work.batch * work.heads * work.q_len
-    height = max(1, ROWS * USUAL_DIM // work.value_dim)
+    height = max(1, JOINED_ELEMENTS // work.value_dim)
     source, target = work.value_dim * 4, work.value_dim * work.writes[0].bits // 8
     first = np.arange(0, rows, height, dtype=np.int64)
     tasks = np.column_stack([np.zeros_like(first), first, np.minimum(rows - first, height)])
