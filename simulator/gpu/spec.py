@@ -69,6 +69,8 @@ class Sm(Block):
     """Sides of tiles that the library's kernels of products have, of those."""
     ring: Bytes
     """Along K, what kernels of products have in flight for a tile at most."""
+    split_bytes: Bytes = 512
+    """Along K, the least part that a block gets where K is split."""
     warpgroups: Count
     """Groups of a large tile's warps that wait for operands and multiply on their own, so that the
     latency of one's step passes beside the products of another; 1: a barrier joins all."""
@@ -86,7 +88,8 @@ class Sm(Block):
     """Port to L2."""
     shared_bytes_per_clk: Count
     multicast: Count
-    """SMs of a thread-block cluster that one load from L2 can reach; 1 without clusters."""
+    """SMs that one transfer from L2 serves where they ask for the same: a multicast in a cluster of
+    thread blocks, or requests that the crossbar joins; 1 without either."""
     block_start: Seconds
     """Ramp of a thread block before its first load: instruction fetch, parameters."""
     barrier_cycles: Count

@@ -1,4 +1,4 @@
-"""What the sweep does not ask of a GPU: which kernels its library runs, and how fast few blocks read.
+"""What a sweep does not ask of a GPU: which kernels its library runs, how fast few blocks read.
 
     python validation/measured/extras.py --data validation/measured/h200-sxm
 
@@ -96,7 +96,9 @@ def limited_reads(place: Any) -> Iterator[tuple[object, ...]]:
                 yield level, blocks, 4 * tile, warps, f"{moved / median(found) / 1e9:.5g}"
 
 
-def profiled(points: list[Point], place: Any, modern: bool, budget_s: float) -> list[dict[str, Any]]:
+def profiled(
+    points: list[Point], place: Any, modern: bool, budget_s: float
+) -> list[dict[str, Any]]:
     """Rows of ``kernels.csv``: the kernels of each point, in their order."""
     calls, run = Calls(place, modern), []
     end = time.monotonic() + budget_s

@@ -20,13 +20,13 @@ from simulator.errors import HardwareError
 from simulator.gpu.mapping.rates import idle_s
 from simulator.gpu.spec import GpuSpec
 
-SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+SPLITS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
 LINE_BYTES = 128
 SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
 """Bytes per K-step of streaming kernels: the longest that divides a row and fits the ring twice."""
-MIN_SPLIT_K_BYTES = 512
-"""Least part of K that a block gets when K is split: four steps of a line."""
+GROUPS = ((1, 1), (2, 1), (1, 2), (4, 1), (1, 4), (4, 2), (2, 4))
+"""Blocks along the columns, which share A, and along the rows, which share B (nvjet_sm90)."""
 FEW_STAGES = 4
 """Stages that a tile takes whatever it leaves for the blocks beside it."""
 WARPGROUP = 128
@@ -108,14 +108,22 @@ def _candidates(spec: GpuSpec, problem: Problem, grouped: bool) -> list[Tile]:
     if problem.m <= STREAM_ROWS and not grouped:
         long = (step for step in K_STEPS if row % step == 0 and 2 * step <= sm.ring)
         k_bytes = next(long, k_bytes)
-    splits = [split for split in SPLITS if split == 1 or row // split >= MIN_SPLIT_K_BYTES]
+    splits = [split for split in SPLITS if split == 1 or row // split >= sm.split_bytes]
     splits = splits[:1] if grouped else splits
     ring = min(sm.ring, FEW_STAGES * k_bytes) if grouped else sm.ring
     found = []
     for m, n in _sides(spec, problem, grouped):
-        shape = _shape(m, n, k_bytes, ring, sm.registers, sm.shared_memory, sm.accumulators)
-        if shape is not None:
-            found += [Tile(m, n, k_bytes, split=split, **shape) for split in splits]
+        tiles = problem.batch * math.ceil(problem.m / m) * math.ceil(problem.n / n)
+        for split in splits:
+            # Parts of K are one wave: more would wait for each other's sums.
+            if split > 1 and tiles * split > spec.chip.sms:
+                break
+            beside = math.ceil(tiles * split / spec.chip.sms)
+            shape = _shape(
+                m, n, k_bytes, ring, sm.registers, sm.shared_memory, sm.accumulators, beside
+            )
+            if shape is not None:
+                found.append(Tile(m, n, k_bytes, split=split, **shape))
     return found
 
 
@@ -143,21 +151,28 @@ def _multiples(spec: GpuSpec, unit: int, extent: int) -> list[int]:
     return [side for side in sides if side == sides[0] or side < 2 * extent]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _shape(
-    m: int, n: int, k_bytes: int, ring: int, registers: int, shared: int, accumulators: int
+    m: int,
+    n: int,
+    k_bytes: int,
+    ring: int,
+    registers: int,
+    shared: int,
+    accumulators: int,
+    beside: int,
 ) -> dict[str, int] | None:
     """Stages, threads and resources of a tile with so many bytes along K in flight, on an SM of so
-    many registers, so much shared memory and so many accumulators a thread; None if it does not
-    fit."""
+    many registers, so much shared memory and so many accumulators a thread, where a launch has so
+    many blocks for each; None if it does not fit."""
     threads = 256 if m * n >= 128 * 128 else 128
     needed = m * n + threads * 64
     stage = (m + n) * k_bytes
     if shared // stage < 2 or needed > registers or m * n > accumulators * threads:
         return None
     # Small tiles take more of what the blocks beside them leave, up to a ring's length.
-    beside = shared // stage // (registers // needed)
-    stages = min(max(beside, FEW_STAGES), shared // stage, max(2, ring // k_bytes))
+    left = shared // stage // min(registers // needed, beside)
+    stages = min(max(left, FEW_STAGES), shared // stage, max(2, ring // k_bytes))
     return {
         "stages": stages,
         "threads": threads,
@@ -181,14 +196,16 @@ def resident(spec: GpuSpec, tile: Tile) -> int:
 
 
 def receivers(spec: GpuSpec, problem: Problem, tile: Tile) -> tuple[int, int]:
-    """Blocks of a cluster that take one load of A, and of B: those beside each other in a row
-    of tiles share A, those in a column B. The operand with more bytes a tile is shared."""
+    """Blocks that one transfer of A serves, and of B: those beside each other in a row of tiles
+    share A, those in a column B; of the ways to group them, the one that transfers least."""
     rows, columns = math.ceil(problem.m / tile.m), math.ceil(problem.n / tile.n)
-    size = spec.chip.sm.multicast
-    wide = tile.m * problem.a_bytes >= tile.n * problem.b_bytes
-    if columns >= size and (wide or rows < size):
-        return size, 1
-    return (1, size) if rows >= size else (1, 1)
+    a, b = tile.m * problem.a_bytes, tile.n * problem.b_bytes
+    fitting = (
+        (along, across)
+        for along, across in GROUPS
+        if along * across <= spec.chip.sm.multicast and along <= columns and across <= rows
+    )
+    return min(fitting, key=lambda one: a / one[0] + b / one[1])
 
 
 def groups(spec: GpuSpec, tile: Tile) -> int:
@@ -207,9 +224,7 @@ def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndar
     blocks = problem.batch * np.ceil(problem.m / m) * np.ceil(problem.n / n) * split
     k = problem.k / split
     busiest = np.ceil(blocks / chip.sms)
-    load = (m * problem.a_bytes + n * problem.b_bytes) * k
     pipe = 2 * m * n * k / (problem.operations_per_s * sm.matrix_issue / chip.sms)
-    port = load / (sm.load_bytes_per_clk * chip.clock)
     steps = k * max(problem.a_bytes, problem.b_bytes) / k_bytes
     idle = idle_s(spec, pipe / steps, k_bytes, np.array([groups(spec, tile) for tile in tiles]))
     products = pipe + steps * idle / np.minimum(per_sm, busiest)
@@ -218,6 +233,7 @@ def _estimate(spec: GpuSpec, problem: Problem, tiles: Sequence[Tile]) -> np.ndar
     alone = steps * latency / stages / np.minimum(per_sm, busiest)
     shared = np.array([receivers(spec, problem, tile) for tile in tiles], float)
     served = (m * problem.a_bytes / shared[:, 0] + n * problem.b_bytes / shared[:, 1]) * k
+    port = (m * problem.a_bytes + n * problem.b_bytes) * k / (sm.load_bytes_per_clk * chip.clock)
     traffic = blocks * served / spec.l2_bytes_per_s
     unique = problem.batch * (problem.m * problem.a_bytes + problem.n * problem.b_bytes)
     memory = unique * problem.k / spec.memory.peak_bytes_per_s
