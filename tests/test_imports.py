@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"trace", "hardware"}),
     frozenset({"memory"}),
     frozenset({"engine"}),
-    frozenset({"gpu", "pim", "fpga"}),
+    frozenset({"gpu", "pim", "fpga", "cpu"}),
     frozenset({"power"}),
     frozenset({"system"}),
     frozenset({"results"}),

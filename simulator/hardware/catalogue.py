@@ -9,7 +9,7 @@ from simulator.errors import HardwareError, suggest
 from simulator.hardware.yaml_file import read_yaml
 from simulator.paths import hwconfigs
 
-DEVICE_KINDS = ("gpu", "pim", "fpga")
+DEVICE_KINDS = ("gpu", "pim", "fpga", "cpu")
 KINDS = (*DEVICE_KINDS, "memory", "system")
 
 

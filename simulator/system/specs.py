@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulator.cpu.spec import CpuSpec
 from simulator.errors import HardwareError, suggest
 from simulator.fpga.spec import FpgaSpec
 from simulator.gpu.spec import GpuSpec
@@ -14,13 +15,14 @@ from simulator.hardware.host import HostSpec
 from simulator.memory.spec import MemorySpec
 from simulator.pim.spec import PimSpec
 
-DeviceSpec = GpuSpec | PimSpec | FpgaSpec
+DeviceSpec = GpuSpec | PimSpec | FpgaSpec | CpuSpec
 Spec = DeviceSpec | MemorySpec | HostSpec
 
 _CLASSES: dict[str, type[Spec]] = {
     "gpu": GpuSpec,
     "pim": PimSpec,
     "fpga": FpgaSpec,
+    "cpu": CpuSpec,
     "memory": MemorySpec,
     "system": HostSpec,
 }
@@ -40,7 +42,7 @@ class Hardware:
 
     @property
     def kind(self) -> str:
-        """``gpu``, ``pim`` or ``fpga``."""
+        """``gpu``, ``pim``, ``fpga`` or ``cpu``."""
         return self.description.kind
 
 
