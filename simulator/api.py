@@ -20,6 +20,7 @@ from simulator.system.plan import Plan, plan, plan_work
 from simulator.system.records import RECORD_SCHEMA, Component, Provenance, RunRecord
 from simulator.system.run import FIDELITIES, LAUNCHES, Outcome, Progress, execute, likeness
 from simulator.system.specs import Hardware, load_hardware
+from simulator.trace.fusion import fuse
 from simulator.trace.load import load_trace
 from simulator.trace.schema import Trace
 from simulator.trace.store import trace_text
@@ -196,6 +197,7 @@ def _transformed(
     """The trace after the user's transforms, or the device's where the user has none."""
     warnings: list[str] = []
     defaults = device.defaults
+    trace = fuse(trace, defaults.fuse)
     bits = quantization
     densities: Mapping[str, float] = {}
     trains = any(operator.phase in ("backward", "optimizer") for operator in trace.operators)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,8 @@ class Defaults(Block):
     """Bits of weights, activations and KV cache: ``w4a8kv8``."""
     sparsity: dict[str, Fraction] = {}
     """Share of weights kept, by pattern of module path."""
+    fuse: tuple[Literal["gelu", "epilogue"], ...] = ()
+    """Chains of operators that the device runs as one (:mod:`simulator.trace.fusion`)."""
 
 
 @dataclass(frozen=True, slots=True)

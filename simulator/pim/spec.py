@@ -102,13 +102,15 @@ class PowerBudget(Block):
 
 
 class Functions(Block):
-    """Steps (multiply-adds) of one element of a function on the controller's lanes.
-
-    GELU, SiLU and the like are made of these and of plain arithmetic."""
+    """Steps (multiply-adds) of one element of a function on the controller's lanes, and how others
+    are made of them (``approximations.py``)."""
 
     exp: Count
     divide: Count
     rsqrt: Count
+    gelu: Literal["formula", "tanh", "sigmoid", "polynomial"] = "formula"
+    silu: Literal["formula", "sigmoid", "hard"] = "formula"
+    softmax: Literal["exact", "base2"] = "exact"
 
 
 class PimController(Block):
