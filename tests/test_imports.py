@@ -26,6 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"results"}),
     frozenset({"validate"}),
     frozenset({"api"}),
+    frozenset({"mapping_search"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
 )

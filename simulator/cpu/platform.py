@@ -6,7 +6,7 @@ of one is a gap between kernels; a compiled graph has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from simulator.cpu import mapping
 from simulator.cpu.machine import LANES, LLC, assemble
@@ -21,6 +21,7 @@ class CpuPlatform:
     """One socket, for memory-bound work."""
 
     cache = LLC
+    choices: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, spec: CpuSpec) -> None:
         self.spec = spec
