@@ -10,7 +10,7 @@ from simulator.hardware.yaml_file import read_yaml
 from simulator.paths import hwconfigs
 
 DEVICE_KINDS = ("gpu", "pim", "fpga", "cpu")
-KINDS = (*DEVICE_KINDS, "memory", "system")
+KINDS = (*DEVICE_KINDS, "hybrid", "memory", "system")
 
 
 @dataclass(frozen=True, slots=True)
