@@ -98,7 +98,7 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     fills += probability_ahead
     commands: Steps = ()
     if share.load_bytes:
-        load = Pattern("read", "banks", chunk=share.load_bytes, coordinates=(0, 1))
+        load = Pattern("read", geometry.rows, chunk=share.load_bytes, coordinates=(0, 1))
         commands += (Access(load),)
     if share.new_keys:
         commands += layout.store_keys(share.new_keys, share.units * share.heads)
@@ -122,7 +122,7 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     )
     reduction: Steps = (Loop(share.units, (Wait("context", received), Compute("vector", reduce))),)
     if share.store_bytes:
-        store = Pattern("write", "banks", chunk=share.store_bytes, coordinates=(0, 0, 1))
+        store = Pattern("write", geometry.rows, chunk=share.store_bytes, coordinates=(0, 0, 1))
         reduction += (Access(store),)
     softmaxes: Steps = (Loop(share.units, softmax_thread),) if share.keys else ()
     threads = (commands, softmaxes, reduction if share.values else ())

@@ -236,16 +236,18 @@ def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traf
     tokens_of = {**stream_tokens(geometry), RESULT: 0, "loaded": 0}
     commands = within(commands, layout.busy, geometry)
     if traffic.activations:
-        pattern = Pattern("read", "banks", chunk=tokens * traffic.activations, coordinates=(0, 1))
+        pattern = Pattern(
+            "read", geometry.rows, chunk=tokens * traffic.activations, coordinates=(0, 1)
+        )
         commands = (Access(pattern), *commands)
     if traffic.bias:
-        pattern = Pattern("read", "banks", chunk=traffic.bias, coordinates=(0, 0, 1))
+        pattern = Pattern("read", geometry.rows, chunk=traffic.bias, coordinates=(0, 0, 1))
         commands = (Access(pattern, "loaded"), *commands)
         added = Compute("vector", sets * geometry.units * tokens)
         reduction += (Wait("loaded"), added)
     if traffic.outputs:
         pattern = Pattern(
-            "write", "banks", chunk=tokens * traffic.outputs, coordinates=(0, 0, 0, 1)
+            "write", geometry.rows, chunk=tokens * traffic.outputs, coordinates=(0, 0, 0, 1)
         )
         reduction += (Access(pattern),)
     if wait_fs:
