@@ -197,7 +197,10 @@ def _transformed(
     """The trace after the user's transforms, or the device's where the user has none."""
     warnings: list[str] = []
     defaults = device.defaults
-    trace = fuse(trace, defaults.fuse)
+    fused = fuse(trace, defaults.fuse)
+    if fused.operators != trace.operators:
+        warnings.append(f"the device's default fusion of {', '.join(defaults.fuse)} is applied")
+    trace = fused
     bits = quantization
     densities: Mapping[str, float] = {}
     trains = any(operator.phase in ("backward", "optimizer") for operator in trace.operators)
@@ -218,6 +221,7 @@ def _transformed(
         trace = sparser
     applied = {
         "quantize": bits or NO_QUANTIZATION,
+        "fuse": list(defaults.fuse),
         "sparsity": [*sparsity, *(f"{p}={d}" for p, d in sorted(densities.items()))],
     }
     return trace, applied, tuple(warnings)
