@@ -8,7 +8,7 @@ first.  While one device works the other draws its idle power.  Nodes are alike 
 side on their shares of the model; their all-reduces are given by whoever divides the model.
 
 Left out: overlap of the two devices (batches in turns, heads as they come), contention on links,
-the host.
+the host, copies of what was sent: a prompt's attention reads the new keys and values back.
 """
 
 from __future__ import annotations
