@@ -20,6 +20,7 @@ from simulator.system.plan import Plan, plan, plan_work
 from simulator.system.records import RECORD_SCHEMA, Component, Provenance, RunRecord
 from simulator.system.run import FIDELITIES, LAUNCHES, Outcome, Progress, execute, likeness
 from simulator.system.specs import Hardware, load_hardware
+from simulator.trace.fusion import fuse
 from simulator.trace.load import load_trace
 from simulator.trace.schema import Trace
 from simulator.trace.store import trace_text
@@ -196,6 +197,10 @@ def _transformed(
     """The trace after the user's transforms, or the device's where the user has none."""
     warnings: list[str] = []
     defaults = device.defaults
+    fused = fuse(trace, defaults.fuse)
+    if fused.operators != trace.operators:
+        warnings.append(f"the device's default fusion of {', '.join(defaults.fuse)} is applied")
+    trace = fused
     bits = quantization
     densities: Mapping[str, float] = {}
     trains = any(operator.phase in ("backward", "optimizer") for operator in trace.operators)
@@ -216,6 +221,7 @@ def _transformed(
         trace = sparser
     applied = {
         "quantize": bits or NO_QUANTIZATION,
+        "fuse": list(defaults.fuse),
         "sparsity": [*sparsity, *(f"{p}={d}" for p, d in sorted(densities.items()))],
     }
     return trace, applied, tuple(warnings)

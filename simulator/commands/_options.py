@@ -29,6 +29,10 @@ Clock = Annotated[
         help="sustained: what the board's power cap leaves; burst: before its limiter acts."
     ),
 ]
+Mapping = Annotated[
+    str,
+    typer.Option(help="own: as described; best: search the device's choices, say which."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Phase = Annotated[
     str | None, typer.Option(help="prefill, decode or train; graph networks: forward or train.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from simulator.commands._options import (
     Device,
     Fidelity,
     Launch,
+    Mapping,
     Overrides,
     Phase,
     Prompt,
@@ -24,6 +25,7 @@ from simulator.commands._options import (
     progress,
     sizes,
 )
+from simulator.errors import OptionError, suggest
 
 app = typer.Typer(help="Replay a workload on a device: time, energy, utilization.")
 
@@ -40,6 +42,7 @@ def run(
     launch: Launch = "graph",
     fidelity: Fidelity = "fast",
     clock: Clock = "sustained",
+    mapping: Mapping = "own",
     quantize: Quantize = None,
     sparsity: Sparsity = None,
     approximate_unmapped: Approximate = False,
@@ -51,21 +54,27 @@ def run(
 ) -> None:
     """Replay a workload on a device and say where time and energy go."""
     from simulator import api
+    from simulator.mapping_search import MAPPINGS, best_mapping
 
+    if mapping not in MAPPINGS:
+        remedy = suggest(mapping, MAPPINGS)
+        raise OptionError(f"unknown mapping '{mapping}'", where="--mapping", remedy=remedy)
     hardware = api.load_hardware(hw, set_ or ())
     trace = api.load_trace(workload, sizes(batch, prompt, context), phase=phase)
     with progress(f"{trace.header.name} on {hardware.name}") as update:
-        result = api.simulate(
-            trace,
-            hardware,
-            launch=launch,
-            fidelity=fidelity,
-            clock=clock,
-            quantization=quantize,
-            sparsity=sparsity or (),
-            approximate_unmapped=approximate_unmapped,
-            progress=update,
-        )
+        options: dict[str, Any] = {
+            "launch": launch,
+            "fidelity": fidelity,
+            "clock": clock,
+            "quantization": quantize,
+            "sparsity": sparsity or (),
+            "approximate_unmapped": approximate_unmapped,
+            "progress": update,
+        }
+        if mapping == "best":
+            result = best_mapping(trace, hw, set_ or (), **options).result
+        else:
+            result = api.simulate(trace, hardware, **options)
     if out is not None:
         result.save(out)
     if as_json:

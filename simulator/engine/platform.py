@@ -93,6 +93,8 @@ class Platform(Protocol):
     cache: str | None
     """Name of the cache that keeps data between kernels, or None."""
     cache_bytes: int
+    choices: Mapping[str, tuple[str, ...]]
+    """Keys of the description that choose a mapping, and the values a search may give them."""
 
     def assemble(self, exact: bool) -> Assembly:
         """A fresh machine; ``exact`` asks for event-by-event sharing of all ports."""

@@ -7,7 +7,7 @@ the elements over the special-function lanes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from simulator.engine.assembly import Assembly
 from simulator.engine.platform import Addresses, EnergyRates, Limit, Part
@@ -28,6 +28,7 @@ class FpgaPlatform:
 
     cache: str | None = None
     cache_bytes: int = 0
+    choices: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, spec: FpgaSpec) -> None:
         self.spec = spec

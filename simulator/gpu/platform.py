@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from simulator.engine.assembly import Assembly
 from simulator.engine.platform import Addresses, EnergyRates, Limit, Part
@@ -22,6 +22,7 @@ class GpuPlatform:
     """One GPU."""
 
     cache = "l2"
+    choices: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, spec: GpuSpec) -> None:
         self.spec = spec

@@ -9,8 +9,8 @@ from simulator.errors import HardwareError, suggest
 from simulator.hardware.yaml_file import read_yaml
 from simulator.paths import hwconfigs
 
-DEVICE_KINDS = ("gpu", "pim", "fpga")
-KINDS = (*DEVICE_KINDS, "memory", "system")
+DEVICE_KINDS = ("gpu", "pim", "fpga", "cpu")
+KINDS = (*DEVICE_KINDS, "hybrid", "memory", "system")
 
 
 @dataclass(frozen=True, slots=True)

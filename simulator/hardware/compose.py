@@ -1,7 +1,7 @@
 """Composition: ``extends``, references to other descriptions, and ``--set``.
 
 A file may extend another (its own values win, mappings merge key by key) and may
-refer to a memory or a host by name: ``memory: hbm2e-3.2``, or
+refer to a memory, a host or a device of a hybrid system by name: ``memory: hbm2e-3.2``, or
 ``memory: {use: hbm2e-3.2, timing: {...}}`` to change some of its values.  References
 are resolved after ``extends``, so an extending file can replace the memory by name
 or only touch a value of it.  Overrides act on the result.
@@ -19,7 +19,12 @@ from simulator.hardware.catalogue import find
 from simulator.hardware.leaf import OVERRIDE, Leaf, Provenance, Tree, annotate
 from simulator.hardware.yaml_file import parse_scalar, read_yaml
 
-REFERENCES: Mapping[str, str] = {"memory": "memory", "host": "system"}
+REFERENCES: Mapping[str, str] = {
+    "memory": "memory",
+    "host": "system",
+    "gpu": "gpu",
+    "pim": "pim",
+}
 """Keys that may name another description, and the kind they refer to."""
 
 DEEPEST_CHAIN = 20
@@ -73,10 +78,11 @@ class Composer:
             target = find(name, kind, relative_to=_folder(use, path), where=f"{source}: {key}")
             with self._reading(target):
                 referred = self._extended(target)
-                self._resolve_references(referred, target)
-            _check_kind(referred, kind, target)
-            referred.setdefault("name", Leaf(target.stem, Provenance(file=str(target))))
-            tree[key] = merge(referred, reference)
+                referred.setdefault("name", Leaf(target.stem, Provenance(file=str(target))))
+                # What changes the reference may name another one inside it.
+                tree[key] = merge(referred, reference)
+                self._resolve_references(tree[key], target)
+            _check_kind(tree[key], kind, target)
 
     @contextmanager
     def _reading(self, path: Path) -> Iterator[None]:

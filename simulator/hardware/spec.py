@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from simulator.units import Fraction
 
@@ -24,6 +24,13 @@ Whole = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 """A whole number that may be 0."""
 
 
+def _listed(value: object) -> object:
+    """``--set`` knows no lists."""
+    if not isinstance(value, str):
+        return value
+    return () if value == "none" else tuple(part.strip() for part in value.split(","))
+
+
 class Defaults(Block):
     """Transforms a device applies to a workload unless the user says otherwise."""
 
@@ -31,6 +38,9 @@ class Defaults(Block):
     """Bits of weights, activations and KV cache: ``w4a8kv8``."""
     sparsity: dict[str, Fraction] = {}
     """Share of weights kept, by pattern of module path."""
+    fuse: Annotated[tuple[Literal["gelu", "epilogue"], ...], BeforeValidator(_listed)] = ()
+    """Chains of operators that the device runs as one (:mod:`simulator.trace.fusion`); in a
+    ``--set``, names with commas between them, or ``none``."""
 
 
 @dataclass(frozen=True, slots=True)

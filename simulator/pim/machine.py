@@ -5,8 +5,12 @@
 
 Each channel is an agent that runs one command stream at a time; its ``banks`` view takes
 macros, buffer transfers and single-bank accesses.  The controller is an agent whose
-SRAM is its resource; its lanes (``vector``) also reduce what the channels send.  Left
-out: bandwidth of the SRAM, pipeline depth of the units in the banks.
+SRAM is its resource; its lanes (``vector``) also reduce what the channels send.
+
+With two row buffers a bank (``bank.row_buffers``) ordinary accesses have a controller of their own
+beside the lockstep one, with rows of its own; both refresh at the same times.  What they would
+share, command slots, data pins and the activate window, is not: lockstep needs few of the first
+two.  Left out: that sharing, bandwidth of the SRAM, pipeline depth of the units in the banks.
 """
 
 from __future__ import annotations
@@ -73,11 +77,16 @@ def assemble(spec: PimSpec, exact: bool) -> Assembly:
     link = round(controller.link_latency * FEMTO)
     assembly = Assembly(lookahead=0 if exact else FAST_LOOKAHEAD_FS)
     model = channel_of(memory, lockstep(spec))
-    assembly.memory("dram", model, memory.channels, spec.refresh == "together")
+    together = spec.refresh == "together"
+    assembly.memory("dram", model, memory.channels, together)
+    ordinary = "dram"
+    if spec.bank.row_buffers > 1:
+        ordinary = "second row buffers"
+        assembly.memory(ordinary, model, memory.channels, together)
     assembly.add(
         MemoryView(
             "memory",
-            "dram",
+            ordinary,
             memory.channels,
             interleave=memory.mapping.channel_interleave,
             bank_interleave=memory.mapping.bank_interleave,
@@ -88,16 +97,20 @@ def assemble(spec: PimSpec, exact: bool) -> Assembly:
     )
     if controller.port is not None:
         assembly.add(Port("port", rate(controller.port), "memory"))
-    banks = MemoryView(
-        "banks",
-        "dram",
-        1,
-        first=lambda channel: channel,
-        interleave=memory.mapping.bank_interleave,
-        bank_interleave=memory.mapping.bank_interleave,
-        latency=link,
+    views = [("banks", "dram"), ("rows", ordinary)] if ordinary != "dram" else [("banks", "dram")]
+    own = tuple(
+        MemoryView(
+            name,
+            part,
+            1,
+            first=lambda channel: channel,
+            interleave=memory.mapping.bank_interleave,
+            bank_interleave=memory.mapping.bank_interleave,
+            latency=link,
+        )
+        for name, part in views
     )
-    assembly.agent_class(AgentClass("channel", memory.channels, {"stream": 1}, (banks,), slots=1))
+    assembly.agent_class(AgentClass("channel", memory.channels, {"stream": 1}, own, slots=1))
     assembly.agent_class(
         AgentClass("controller", 1, {"sram": controller.sram}, (), slots=RESIDENT_TASKS)
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from simulator.engine.assembly import Assembly
 from simulator.engine.platform import Addresses, EnergyRates, Limit, Part
 from simulator.engine.program import Kernel
 from simulator.errors import UnmappedOperatorError
 from simulator.pim.machine import assemble
-from simulator.pim.mapping import MAPPINGS
+from simulator.pim.mapping import CHOICES, MAPPINGS
 from simulator.pim.roofs import limits
 from simulator.pim.spec import PimSpec
 from simulator.trace.work import Unmapped, View, Work
@@ -20,6 +20,7 @@ class PimPlatform:
 
     cache = None
     cache_bytes = 0
+    choices: Mapping[str, tuple[str, ...]] = CHOICES
 
     def __init__(self, spec: PimSpec) -> None:
         self.spec = spec

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.engine.platform import Limit
-from simulator.pim.mapping.attention import SOFTMAX_OPERATIONS
-from simulator.pim.mapping.controller import lane_clocks, streamed
+from simulator.pim.approximations import softmax_steps
+from simulator.pim.mapping.controller import element_steps, lane_clocks, streamed
 from simulator.pim.mapping.geometry import Geometry
 from simulator.pim.mapping.inbank import runs_in_banks
 from simulator.pim.spec import PimSpec
@@ -31,18 +31,18 @@ def limits(spec: PimSpec, work: Work) -> Sequence[Limit]:
         case Gemm() | GroupedGemm() if spec.mapping.products == "controller":
             products = 0
             through_pins = [*work.reads, *work.writes]
-            clocks = work.operations["matrix"] // 2
+            clocks = work.operations["matrix"] // 2 + _epilogue(spec, work)
         case Gemm() | GroupedGemm():
             products = work.operations["matrix"]
             _, b, *_ = work.reads
             through_pins = [one for one in (*work.reads, *work.writes) if one is not b]
-            clocks = 0
+            clocks = _epilogue(spec, work)
         case Attention():
             products = _attention_operations(work)
             q, _, _, *masks = work.reads
             through_pins = [] if work.backward else [q, *masks, *work.writes]
             clocks = work.batch * work.heads * work.pairs
-            clocks *= SOFTMAX_OPERATIONS + spec.controller.functions.exp
+            clocks *= softmax_steps(spec.controller.functions)
         case _:
             products = 0
             through_pins = [*work.reads, *work.writes]
@@ -55,6 +55,12 @@ def limits(spec: PimSpec, work: Work) -> Sequence[Limit]:
         "vector": clocks / spec.vector_peak,
     }
     return tuple(Limit(name, seconds * (1 - ROUNDING)) for name, seconds in times.items())
+
+
+def _epilogue(spec: PimSpec, work: Gemm | GroupedGemm) -> int:
+    """Lane clocks of what follows a product."""
+    after = work.epilogue if isinstance(work, Gemm) else None
+    return after.elements * element_steps(spec.controller.functions, after) if after else 0
 
 
 def _attention_operations(work: Attention) -> int:

@@ -4,7 +4,7 @@ Every bank has multiply-accumulate lanes beside its row buffer; all banks of a c
 act in lockstep on columns of their open rows, against an activation vector held in
 the channel's buffer.  A controller chip issues commands and runs everything else on a
 small vector unit.  ``mapping`` holds the choices of how work is laid over the banks, so
-that a sweep can vary them.  Left out: dual row buffers, host and PIM sharing a channel.
+that a sweep can vary them.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class BankUnit(Block):
     """Start values of accumulators are written, instead of cleared."""
     adds_lanes: Choice = True
     """A sum is one number (an adder tree); without it each lane keeps its own."""
+    row_buffers: Annotated[Count, Field(le=2)] = 1
+    """2: ordinary accesses have row buffers of their own, so that they and lockstep columns do not
+    exclude each other (NeuPIMs, Heo et al., ASPLOS 2024)."""
 
 
 class Buffer(Block):
@@ -102,13 +105,15 @@ class PowerBudget(Block):
 
 
 class Functions(Block):
-    """Steps (multiply-adds) of one element of a function on the controller's lanes.
-
-    GELU, SiLU and the like are made of these and of plain arithmetic."""
+    """Steps (multiply-adds) of one element of a function on the controller's lanes, and how others
+    are made of them (``approximations.py``)."""
 
     exp: Count
     divide: Count
     rsqrt: Count
+    gelu: Literal["formula", "tanh", "sigmoid", "polynomial"] = "formula"
+    silu: Literal["formula", "sigmoid", "hard"] = "formula"
+    softmax: Literal["exact", "base2"] = "exact"
 
 
 class PimController(Block):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulator.cpu.spec import CpuSpec
 from simulator.errors import HardwareError, suggest
 from simulator.fpga.spec import FpgaSpec
 from simulator.gpu.spec import GpuSpec
@@ -13,14 +14,17 @@ from simulator.hardware import DEVICE_KINDS, Description, Peak, catalogue, resol
 from simulator.hardware.host import HostSpec
 from simulator.memory.spec import MemorySpec
 from simulator.pim.spec import PimSpec
+from simulator.system.hybrid_spec import HybridSpec
 
-DeviceSpec = GpuSpec | PimSpec | FpgaSpec
-Spec = DeviceSpec | MemorySpec | HostSpec
+DeviceSpec = GpuSpec | PimSpec | FpgaSpec | CpuSpec
+Spec = DeviceSpec | HybridSpec | MemorySpec | HostSpec
 
 _CLASSES: dict[str, type[Spec]] = {
     "gpu": GpuSpec,
     "pim": PimSpec,
     "fpga": FpgaSpec,
+    "cpu": CpuSpec,
+    "hybrid": HybridSpec,
     "memory": MemorySpec,
     "system": HostSpec,
 }
@@ -40,7 +44,7 @@ class Hardware:
 
     @property
     def kind(self) -> str:
-        """``gpu``, ``pim`` or ``fpga``."""
+        """``gpu``, ``pim``, ``fpga`` or ``cpu``."""
         return self.description.kind
 
 
@@ -58,7 +62,7 @@ def load_hardware(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Ha
     """A device by catalogue name or YAML path, with ``KEY=VALUE`` overrides."""
     description = resolve(name_or_path, overrides)
     spec = check(description)
-    if isinstance(spec, MemorySpec | HostSpec):
+    if isinstance(spec, HybridSpec | MemorySpec | HostSpec):
         devices = [entry.name for entry in catalogue() if entry.kind in DEVICE_KINDS]
         raise HardwareError(
             f"'{description.name}' is a {description.kind} description, not a device",

@@ -14,6 +14,8 @@ count elements and do not change.  Left out: the traffic of scales and zero
 points (1/128 of the elements with groups of 128), and the operators that
 quantize and dequantize, which devices with integer units fuse.
 
+**Precision**: the model's own floating type as another.
+
 **Sparsity** ``PATTERN=DENSITY`` writes ``density`` on the matrix products of the
 modules that match a shell pattern (``*.mlp.*=0.5``): the share of weights that
 is stored and multiplied.
@@ -84,6 +86,22 @@ def quantize(trace: Trace, format: str) -> Trace:
 
     tensors = {id: quantized(tensor) for id, tensor in trace.tensors.items()}
     return _noted(replace(trace, tensors=tensors), "quantization", format)
+
+
+def recast(trace: Trace, dtype: str) -> Trace:
+    """The trace with the model's own precision as another floating type of 16 bits or more: what a
+    user does whose device has no units for it. Types that the model itself chose otherwise stay."""
+    known = [name for name, bits in DTYPE_BITS.items() if "float" in name and bits >= 16]
+    if dtype not in known:
+        raise OptionError(
+            f"'{dtype}' is not a precision", where="dtype", remedy=suggest(dtype, known)
+        )
+    precision = _precision(trace)
+    tensors = {
+        id: replace(tensor, dtype=dtype) if tensor.dtype == precision else tensor
+        for id, tensor in trace.tensors.items()
+    }
+    return _noted(replace(trace, tensors=tensors), "dtype", dtype)
 
 
 def sparsify(trace: Trace, option: str, strict: bool = True) -> Trace:

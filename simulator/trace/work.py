@@ -76,11 +76,34 @@ class View(Work):
 
 
 @dataclass(frozen=True, slots=True)
+class Elementwise(Work):
+    """Each output element from the inputs at the same place (after broadcasting)."""
+
+    elements: int = 0
+    vector_per_element: int = 1
+    special_per_element: int = 0
+    rows: int = 0
+    """Rows that a serving stack's kernel walks element by element, a thread block each; 0 for
+    kernels that load vectors, wherever rows begin."""
+    function: str = ""
+    """What an activation is called (``gelu``, ``silu``, ``tanh`` ...), for devices that approximate
+    it in their own way."""
+
+    @property
+    def operations(self) -> dict[str, int]:
+        return {
+            "vector": self.elements * self.vector_per_element,
+            "special": self.elements * self.special_per_element,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Gemm(Work):
     """``batch`` products C[m,n] = A[m,k] B[k,n]; reads = (A, B[, bias]), writes = (C,).
 
     ``b_shared`` says that all batches use the same B.  ``density`` is the share
-    of B's elements kept (N:M sparsity), already applied to B's bytes.
+    of B's elements kept (N:M sparsity), already applied to B's bytes.  ``epilogue`` is
+    what is done to each element of C before it is stored; it has no operands of its own.
     """
 
     batch: int = 1
@@ -89,10 +112,13 @@ class Gemm(Work):
     k: int = 1
     b_shared: bool = False
     density: float = 1.0
+    epilogue: Elementwise | None = None
 
     @property
     def operations(self) -> dict[str, int]:
-        return {"matrix": int(2 * self.batch * self.m * self.n * self.k * self.density)}
+        products = int(2 * self.batch * self.m * self.n * self.k * self.density)
+        after = self.epilogue.operations if self.epilogue else {}
+        return {"matrix": products, **after}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,25 +174,6 @@ class Attention(Work):
             "matrix": pairs * dims * products,
             "vector": 4 * pairs,
             "special": pairs,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Elementwise(Work):
-    """Each output element from the inputs at the same place (after broadcasting)."""
-
-    elements: int = 0
-    vector_per_element: int = 1
-    special_per_element: int = 0
-    rows: int = 0
-    """Rows that a serving stack's kernel walks element by element, a thread block each; 0 for
-    kernels that load vectors, wherever rows begin."""
-
-    @property
-    def operations(self) -> dict[str, int]:
-        return {
-            "vector": self.elements * self.vector_per_element,
-            "special": self.elements * self.special_per_element,
         }
 
 

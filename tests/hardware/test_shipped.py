@@ -100,6 +100,8 @@ PEAKS = [
     ("flightllm-u280", "weight-channel bandwidth", 345e9),
     ("flightllm-u280", "matrix mode int8", 2 * 3 * 4096 * 225e6),
     ("hbm2-2.0", "DRAM bandwidth", 256e9),
+    ("xeon-6154", "DRAM bandwidth", 128e9),
+    ("xeon-6154", "vector float32", 3.456e12),
     ("gddr6-16", "DRAM bandwidth", 64e9),
 ]
 
@@ -142,6 +144,7 @@ def test_derived_peaks_are_the_published_ones(name, what, published):
         ("hbm2-u280", 8),
         ("flightllm-u280", 6),  # 24 of 32 channels carry weights
         ("hbm2-2.0", 4),
+        ("xeon-6154", 48),
         ("gddr6-16", 1),
     ],
 )

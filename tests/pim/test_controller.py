@@ -1,5 +1,7 @@
 """The controller: lanes, the SRAM that decides what travels, and rows by number."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +37,40 @@ def test_functions_cost_their_steps(lab, pim):
     pair = lab.play(pim, lab.elementwise(4096, special=2)).lanes
     assert single - plain == 4096 * max(functions.exp, functions.divide, functions.rsqrt)
     assert pair - plain == 4096 * (functions.exp + functions.divide)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("tanh", 7 + 6 + 4), ("sigmoid", 2 + 6 + 4), ("polynomial", 9)]
+)
+def test_a_named_approximation_costs_its_own_steps(lab, name, steps):
+    on = lab.platform(f"controller.functions.gelu={name}")
+    work = replace(lab.elementwise(4096, vector=12, special=2), function="gelu")
+    assert lab.bounded(on, work).lanes == 4096 * steps
+    other = replace(work, function="tanh")
+    assert lab.play(on, other).lanes == 4096 * (12 + 6 + 4)
+
+
+def test_softmax_by_powers_of_two_is_cheaper(lab):
+    work = lab.attention(8, 512)
+    exact, base2 = (
+        lab.bounded(lab.platform(f"controller.functions.softmax={name}"), work).lanes
+        for name in ("exact", "base2")
+    )
+    assert exact - base2 == 8 * 512 * (6 - 2)
+
+
+def test_what_follows_a_product_is_done_as_its_outputs_come(lab):
+    """The same lane clocks as after it, but most of them beside the banks' columns."""
+    on = lab.platform("controller.vector_lanes=16")
+    plain = lab.gemm(1, 8192, 2048)
+    after = replace(
+        lab.elementwise(8192, vector=12, special=2), reads=(), writes=(), function="gelu"
+    )
+    apart = lab.play(on, replace(lab.elementwise(8192, vector=12, special=2), function="gelu"))
+    alone, fused = lab.play(on, plain), lab.bounded(on, replace(plain, epilogue=after))
+    assert fused.lanes == alone.lanes + apart.lanes
+    assert fused.columns == alone.columns
+    assert alone.seconds < fused.seconds < alone.seconds + 0.7 * apart.seconds
 
 
 def test_twice_the_lanes_halve_the_arithmetic(lab):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulator.api import load_hardware, load_trace, simulate
 from simulator.errors import CapacityError, UnmappedOperatorError
 from simulator.system.plan import plan
 from simulator.system.run import execute
@@ -105,3 +106,16 @@ def test_prompts_and_training_find_every_operator_mapped(lab, pim):
             seen.add(shape)
             for kernel in pim.kernels(item.work, prepared.address):
                 assert kernel.count > 0
+
+
+def test_fusion_is_said_and_can_be_turned_off():
+    trace = load_trace("gpt2", {"context": 100}, phase="decode")
+    fused = simulate(trace, load_hardware("pim-gpt"), launch="queued")
+    plain = simulate(trace, load_hardware("pim-gpt", ["defaults.fuse=none"]), launch="queued")
+    assert any("default fusion of gelu, epilogue" in one for one in fused.record.warnings)
+    assert not any("fusion" in one for one in plain.record.warnings)
+    kinds = {row["kind"]: row["count"] for row in plain.to_json()["kinds"]}
+    fewer = {row["kind"]: row["count"] for row in fused.to_json()["kinds"]}
+    assert kinds["elementwise"] - fewer["elementwise"] == 12 * 8
+    assert kinds["gemm"] == fewer["gemm"]
+    assert fused.latency_s < plain.latency_s

@@ -47,6 +47,15 @@ def elementwise(spec: PimSpec, work: Elementwise, address: Addresses) -> Sequenc
     return run(spec, work, address)
 
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "mapping.order": ("activation_stationary", "output_stationary"),
+    "mapping.fill": ("channels", "units"),
+    "mapping.pack": ("true", "false"),
+    "mapping.spread": ("heads", "channels", "tokens"),
+    "mapping.elementwise": ("controller", "banks"),
+}
+"""What a search may vary: how work is laid out, not what it leaves out or whose traces it plays."""
+
 MAPPINGS: dict[type[Work], Mapping] = {
     Attention: attention,
     Elementwise: elementwise,

@@ -35,6 +35,7 @@ from simulator.engine.program import (
     Release,
     Wait,
 )
+from simulator.pim.approximations import softmax_steps
 from simulator.pim.mapping.cache import CacheLayout, prefetches, results_of, rows_of, stream
 from simulator.pim.mapping.commands import Steps, drain, repeat, stream_tokens
 from simulator.pim.mapping.geometry import Geometry, ceil_div
@@ -44,8 +45,6 @@ from simulator.trace.work import Attention
 
 CAUSAL_STEPS = 16
 """Visible lengths of causal queries are rounded up to this share of the context."""
-SOFTMAX_OPERATIONS = 4
-"""Per score: scale, maximum, subtract, sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     fills += probability_ahead
     commands: Steps = ()
     if share.load_bytes:
-        load = Pattern("read", "banks", chunk=share.load_bytes, coordinates=(0, 1))
+        load = Pattern("read", geometry.rows, chunk=share.load_bytes, coordinates=(0, 1))
         commands += (Access(load),)
     if share.new_keys:
         commands += layout.store_keys(share.new_keys, share.units * share.heads)
@@ -113,7 +112,7 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
 
     functions = spec.controller.functions
     received = results_of(contexts)
-    softmax = share.heads * share.tokens * share.queries * (SOFTMAX_OPERATIONS + functions.exp)
+    softmax = share.heads * share.tokens * share.queries * softmax_steps(functions)
     merge = 2 * share.queries * layout.value_dim if share.merges else 0
     reduce = received * geometry.units + share.queries * functions.divide + merge
     softmax_thread = (
@@ -123,7 +122,7 @@ def _program(spec: PimSpec, layout: CacheLayout, share: Share) -> Program:
     )
     reduction: Steps = (Loop(share.units, (Wait("context", received), Compute("vector", reduce))),)
     if share.store_bytes:
-        store = Pattern("write", "banks", chunk=share.store_bytes, coordinates=(0, 0, 1))
+        store = Pattern("write", geometry.rows, chunk=share.store_bytes, coordinates=(0, 0, 1))
         reduction += (Access(store),)
     softmaxes: Steps = (Loop(share.units, softmax_thread),) if share.keys else ()
     threads = (commands, softmaxes, reduction if share.values else ())

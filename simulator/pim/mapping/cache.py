@@ -111,7 +111,9 @@ class CacheLayout:
         """Ordinary writes of new keys, as they lie."""
         size = self.geometry.columns(self.head_dim) * self.geometry.column_bytes
         stripe = self.geometry.stripe_bytes
-        pattern = Pattern("write", "banks", chunk=tokens * size * units, coordinates=(stripe,))
+        pattern = Pattern(
+            "write", self.geometry.rows, chunk=tokens * size * units, coordinates=(stripe,)
+        )
         return self._writes(repeat(1, (Wait(ROOM), Access(pattern, ROOM))))
 
     def scatter_values(self, tokens: int, units: int, first_row: int, pitch: int) -> Steps:
@@ -129,7 +131,7 @@ class CacheLayout:
         rows = ceil_div(tokens, self.tile_tokens) * ceil_div(self.dims, self.dims_per_row)
         pattern = Pattern(
             "write",
-            "banks",
+            geometry.rows,
             chunk=min(block, size * geometry.column_bytes),
             base=first_row * geometry.stripe_bytes,
             coordinates=(geometry.stripe_bytes,),

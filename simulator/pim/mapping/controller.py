@@ -23,6 +23,7 @@ from simulator.engine.program import (
     Wait,
     grid,
 )
+from simulator.pim.approximations import activation_steps
 from simulator.pim.mapping.commands import Steps
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 from simulator.pim.spec import Functions, PimSpec
@@ -42,12 +43,19 @@ def steps_of(functions: Functions, special: int) -> int:
     return pairs * (functions.exp + functions.divide) + single * longest
 
 
+def element_steps(functions: Functions, work: Elementwise) -> int:
+    """Lane clocks of one element: by the approximation chosen, or as its operator counts."""
+    chosen = activation_steps(functions, work.function)
+    formula = work.vector_per_element + steps_of(functions, work.special_per_element)
+    return formula if chosen is None else chosen
+
+
 def lane_clocks(spec: PimSpec, work: Work) -> int:
     """Clocks of one lane that the work takes; lanes share them evenly."""
     functions = spec.controller.functions
     match work:
         case Elementwise():
-            each = work.vector_per_element + steps_of(functions, work.special_per_element)
+            each = element_steps(functions, work)
             # Without elements the work stands for its traffic, which passes the lanes.
             moved = sum(8 * one.bytes // one.bits for one in work.reads or work.writes)
             return work.elements * max(1, each) or moved

@@ -49,6 +49,8 @@ class Geometry:
     """Transfers go on beside columns."""
     path: str
     """What the controller's ordinary accesses pass."""
+    rows: str
+    """What a channel's own ordinary accesses pass: the banks' only row buffers, or their second."""
     fence_columns: int
     """Columns of one command, where fences limit them; else 0."""
     initializes: bool
@@ -90,6 +92,7 @@ class Geometry:
             queue=memory.controller.queue,
             overlap=spec.buffer.overlap,
             path="memory" if spec.controller.port is None else "port",
+            rows="banks" if spec.bank.row_buffers == 1 else "rows",
             fence_columns=spec.fence.columns if spec.fence else 0,
             initializes=spec.bank.initialize,
             result_bytes=spec.bank.bits * (1 if spec.bank.adds_lanes else spec.bank.lanes) // 8,

@@ -2,7 +2,8 @@
 
 Output j lies in bank j mod banks; groups of ``banks`` outputs go round the channels, so
 channels differ by at most one group, and the last group may leave banks idle: that
-imbalance is simulated.  Each output's weights run along rows in chunks as long as the
+imbalance is simulated.  What follows a product (``Gemm.epilogue``) is done on the lanes as outputs
+become whole.  Each output's weights run along rows in chunks as long as the
 buffer.  ``activation_stationary`` holds one chunk while all output rows pass and sends
 every partial sum to the controller, ``output_stationary`` holds as many outputs as
 there are accumulators and sends the chunks again for each such block.
@@ -37,7 +38,7 @@ from simulator.pim.mapping.commands import (
     repeat,
     stream_tokens,
 )
-from simulator.pim.mapping.controller import streaming
+from simulator.pim.mapping.controller import element_steps, streaming
 from simulator.pim.mapping.geometry import Geometry, ceil_div
 from simulator.pim.mapping.modes import started, within
 from simulator.pim.spec import PimSpec
@@ -57,6 +58,8 @@ class Layout:
     output_stationary: bool
     fills_units: bool
     """A channel's units get as many outputs as they have accumulators before the next."""
+    epilogue: int = 0
+    """Lane clocks of what is done to an output once it is whole."""
 
     @property
     def chunk_columns(self) -> int:
@@ -174,9 +177,13 @@ def _activation_stationary(layout: Layout, sets: int, tokens: int) -> Stream:
         body = sweep.steps(row, (sweep.rows,), RESULT, geometry)
         fills += (Loop(count, prefetch(columns * tokens, geometry)),)
         commands += (Loop(count, filled(columns * tokens, body, geometry)),)
-        adds = sweep.results * geometry.result_adds
-        reduction += (Loop(count, (Wait(RESULT, sweep.results), Compute("vector", adds))),)
         row += count * sweep.rows
+        # With the last chunk outputs are whole, and what follows is done to each as it comes.
+        last = 1 if layout.epilogue and columns == layout.chunks[-1][1] else 0
+        adds = sweep.results * geometry.result_adds
+        each = geometry.result_adds + geometry.units * layout.epilogue
+        reduction += repeat(count - last, (Wait(RESULT, sweep.results), Compute("vector", adds)))
+        reduction += repeat(last * sweep.results, (Wait(RESULT), Compute("vector", each)))
     return Stream(fills, commands, reduction)
 
 
@@ -209,10 +216,8 @@ def _output_stationary(layout: Layout, sets: int, tokens: int) -> Stream:
         commands += pass_over(rest, full * height, ())
 
     def receive(size: int) -> Steps:
-        return (
-            Wait(RESULT, size * tokens),
-            Compute("vector", size * tokens * geometry.result_adds),
-        )
+        each = geometry.result_adds + geometry.units * layout.epilogue
+        return (Wait(RESULT, size * tokens), Compute("vector", size * tokens * each))
 
     fills = tuple(
         Loop(count, prefetch(columns * tokens, geometry)) for count, columns in layout.chunks
@@ -231,16 +236,18 @@ def _program(layout: Layout, sets: int, tokens: int, wait_fs: int, traffic: Traf
     tokens_of = {**stream_tokens(geometry), RESULT: 0, "loaded": 0}
     commands = within(commands, layout.busy, geometry)
     if traffic.activations:
-        pattern = Pattern("read", "banks", chunk=tokens * traffic.activations, coordinates=(0, 1))
+        pattern = Pattern(
+            "read", geometry.rows, chunk=tokens * traffic.activations, coordinates=(0, 1)
+        )
         commands = (Access(pattern), *commands)
     if traffic.bias:
-        pattern = Pattern("read", "banks", chunk=traffic.bias, coordinates=(0, 0, 1))
+        pattern = Pattern("read", geometry.rows, chunk=traffic.bias, coordinates=(0, 0, 1))
         commands = (Access(pattern, "loaded"), *commands)
         added = Compute("vector", sets * geometry.units * tokens)
         reduction += (Wait("loaded"), added)
     if traffic.outputs:
         pattern = Pattern(
-            "write", "banks", chunk=tokens * traffic.outputs, coordinates=(0, 0, 0, 1)
+            "write", geometry.rows, chunk=tokens * traffic.outputs, coordinates=(0, 0, 0, 1)
         )
         reduction += (Access(pattern),)
     if wait_fs:
@@ -298,12 +305,13 @@ def product(
     c: Operand,
     bias: Operand | None,
     address: Addresses,
+    epilogue: int = 0,
 ) -> Kernel:
     """Products of ``tokens[i]`` rows with the i-th of consecutive k x n matrices."""
     geometry = Geometry.of(spec)
     mapping = spec.mapping
     stationary, fills = mapping.order == "output_stationary", mapping.fill == "units"
-    layout = Layout(geometry, n, k, mapping.pack, stationary, fills)
+    layout = Layout(geometry, n, k, mapping.pack, stationary, fills, epilogue)
     rows = max(1, sum(tokens))
     traffic = Traffic(
         activations=0 if geometry.resident(a) else geometry.share(ceil_div(a.bytes, rows)),
@@ -329,6 +337,9 @@ def _read_by_controller(
     spec: PimSpec, work: Gemm | GroupedGemm, multiplies: int, address: Addresses
 ) -> Sequence[Kernel]:
     """The controller multiplies what it reads over the pins, once."""
+    after = work.epilogue if isinstance(work, Gemm) else None
+    if after:
+        multiplies += after.elements * element_steps(spec.controller.functions, after)
     name = f"{work.kind} {multiplies} on the controller"
     return (streaming(spec, name, work.reads, work.writes, multiplies, address),)
 
@@ -344,9 +355,10 @@ def gemm(spec: PimSpec, work: Gemm, address: Addresses) -> Sequence[Kernel]:
     row = Geometry.of(spec).row_of(address(b))
     name = f"gemm {work.n}x{work.k} rows {m}" + (f" batch {batch}" if batch > 1 else "")
     bias = rest[0] if rest else None
-    return (
-        product(spec, name, work.n, work.k, [m] * batch, row, a, work.writes[0], bias, address),
-    )
+    out, tokens = work.writes[0], [m] * batch
+    after = work.epilogue
+    steps = element_steps(spec.controller.functions, after) if after else 0
+    return (product(spec, name, work.n, work.k, tokens, row, a, out, bias, address, steps),)
 
 
 def grouped_gemm(spec: PimSpec, work: GroupedGemm, address: Addresses) -> Sequence[Kernel]:

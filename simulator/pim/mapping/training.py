@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Kernel
-from simulator.pim.mapping.attention import SOFTMAX_OPERATIONS
+from simulator.pim.approximations import softmax_steps
 from simulator.pim.mapping.controller import streaming
 from simulator.pim.mapping.geometry import Geometry
 from simulator.pim.mapping.products import product
@@ -55,7 +55,7 @@ def attention_backward(spec: PimSpec, work: Attention, address: Addresses) -> Se
         return gradients[place] if place < len(gradients) else inside(like)
 
     pairs = heads * work.q_len * work.kv_len
-    clocks = pairs * (SOFTMAX_OPERATIONS + spec.controller.functions.exp)
+    clocks = pairs * softmax_steps(spec.controller.functions)
     return (
         products("scores", work.kv_len, work.head_dim, work.q_len, q, k, inside(q)),
         products("d probabilities", work.kv_len, work.value_dim, work.q_len, q, v, inside(q)),

@@ -21,7 +21,9 @@ def elementwise(call: Call, cost: Cost, reads: tuple[Operand, ...] | None = None
     outputs = call.outputs
     listed = call.name.startswith(FOREACH)
     elements = sum(map(numel, outputs)) if listed else numel(call.output)
-    return Elementwise(call.all_reads() if reads is None else reads, call.writes(), elements, *cost)
+    function = call.name if cost[1] and not listed else ""
+    reads = call.all_reads() if reads is None else reads
+    return Elementwise(reads, call.writes(), elements, *cost, function=function)
 
 
 @lowers(*ELEMENTWISE, *(FOREACH + name for name in ELEMENTWISE))

@@ -13,10 +13,11 @@ from itertools import pairwise
 from math import prod
 
 from simulator.errors import TraceError
+from simulator.trace.lowering.costs import ELEMENTWISE, GELU_TANH
 from simulator.trace.lowering.operands import is_broadcast, numel, operand, scaled, shape_of
 from simulator.trace.lowering.registry import Call, lowers
 from simulator.trace.schema import Tensor
-from simulator.trace.work import Gemm, GroupedGemm, Work
+from simulator.trace.work import Elementwise, Gemm, GroupedGemm, Work
 
 
 def _gemm(
@@ -33,7 +34,18 @@ def _gemm(
 ) -> Gemm:
     density = float(call.kwargs.get("density", 1.0))
     reads = (operand(a), scaled(operand(b), density), *call.reads(bias))
-    return Gemm(reads, call.writes(), batch, m, n, k, b_shared, density)
+    epilogue = _epilogue(call, batch * m * n)
+    return Gemm(reads, call.writes(), batch, m, n, k, b_shared, density, epilogue)
+
+
+def _epilogue(call: Call, elements: int) -> Elementwise | None:
+    """The activation that a fusion put behind the product."""
+    function = call.kwargs.get("epilogue")
+    if function is None:
+        return None
+    tanh_form = function == "gelu" and call.kwargs.get("approximate") == "tanh"
+    vector, special = GELU_TANH if tanh_form else ELEMENTWISE[function]
+    return Elementwise((), (), elements, vector, special, function=function)
 
 
 @lowers("mm", "_scaled_mm", "_int_mm")

@@ -1,0 +1,1 @@
+"""Case studies: a published system beside what it was compared with, on one engine."""

@@ -1,0 +1,1 @@
+"""AttAcc beside eight GPUs: ``python validation/cases/attacc``."""
