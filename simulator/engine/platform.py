@@ -93,6 +93,8 @@ class Platform(Protocol):
     cache: str | None
     """Name of the cache that keeps data between kernels, or None."""
     cache_bytes: int
+    fuses_elementwise: bool
+    """Whether stretches of elementwise operators run as one (:mod:`simulator.trace.chains`)."""
 
     def assemble(self, exact: bool) -> Assembly:
         """A fresh machine; ``exact`` asks for event-by-event sharing of all ports."""

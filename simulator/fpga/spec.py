@@ -1,51 +1,37 @@
 """What an FPGA overlay description says: board, cores with queues, ports, memory.
 
-An overlay is a few cores (one per super logic region) with in-order queues for load,
-store, matrix, matrix-vector and special functions, fed from HBM through AXI ports.
-Resource use that follows from the design is checked against the board.  Left out:
-dataflow designs, several cards, switch hops, lookup-table estimates.
+An overlay is a few cores, none across super logic regions, with in-order queues for load,
+store, matrix, matrix-vector and special functions, fed from memory through AXI ports;
+several cards are joined in a ring.  Resource use that follows from the design is checked
+against the board.  Left out: estimates of lookup tables.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import model_validator
 
+from simulator.fpga.board import BRAM36_BYTES, URAM_BYTES, Board
 from simulator.hardware.host import HostSpec
-from simulator.hardware.spec import Block, Defaults, Peak, Whole
+from simulator.hardware.spec import Block, Choice, Defaults, Number, Peak, Whole
 from simulator.memory.spec import MemorySpec
 from simulator.units import (
     Bytes,
+    BytesPerSecond,
     Count,
     Hertz,
     JoulesPerBit,
     JoulesPerMac,
     JoulesPerOperation,
     Seconds,
-    Watts,
 )
 
-BRAM36_BYTES = 4608
-URAM_BYTES = 36864
-
-
-class Board(Block):
-    """What the card offers."""
-
-    dsp: Count
-    bram36: Count
-    uram: Whole
-    lut: Count
-    slr: Count
-    """Super logic regions."""
-    static_power: Watts
-    """Card power with the bitstream loaded and nothing running, HBM background excluded."""
-
-    @property
-    def sram_bytes(self) -> int:
-        """Block and ultra RAM together."""
-        return self.bram36 * BRAM36_BYTES + self.uram * URAM_BYTES
+URAM_WORDS, BRAM_WORDS = 4096, 512
+RAM_BITS = 64
+"""Data bits of a block or ultra RAM's 72-bit word; the others hold check bits."""
 
 
 class GemmArray(Block):
@@ -71,11 +57,28 @@ class GemvArray(Block):
     k: Count
     outputs: Count
     """Output columns of one instruction; fewer columns take as long."""
+    vectors: Count | None = None
+    """Vectors that share one pass over the weights; none: as many as the buffer holds."""
 
     @property
     def macs(self) -> int:
         """Multiply-adds per clock."""
         return self.n * self.k
+
+
+class Ram(Block):
+    """Shape of one on-chip memory: banks that are read side by side."""
+
+    kind: Literal["bram", "uram"]
+    banks: Count
+    width: Count
+    """Bits of one bank's word."""
+
+    def blocks(self, size: int) -> int:
+        """Instances that hold ``size`` bytes in this shape."""
+        words = URAM_WORDS if self.kind == "uram" else BRAM_WORDS
+        depth = -(-size * 8 // (self.banks * self.width))
+        return self.banks * -(-self.width // RAM_BITS) * -(-depth // words)
 
 
 class Buffers(Block):
@@ -88,11 +91,23 @@ class Buffers(Block):
     outputs: Bytes
     """Results, scores and operands of the special-function lanes."""
     metadata: Bytes
+    ram: dict[Literal["weights", "activations", "outputs", "metadata"], Ram] = {}
+    """Shapes, as far as they are known; the others count by their bytes."""
 
     @property
     def bytes(self) -> int:
-        """All of them."""
-        return self.weights + self.activations + self.outputs + self.metadata
+        """All of them, in whole instances where the shape is known."""
+        plain = {"weights", "activations", "outputs", "metadata"} - self.ram.keys()
+        unit = {"bram": BRAM36_BYTES, "uram": URAM_BYTES}
+        return sum(getattr(self, name) for name in plain) + sum(
+            self.blocks(kind) * size for kind, size in unit.items()
+        )
+
+    def blocks(self, kind: str) -> int:
+        """Instances of block or ultra RAM."""
+        return sum(
+            ram.blocks(getattr(self, name)) for name, ram in self.ram.items() if ram.kind == kind
+        )
 
 
 class Passes(Block):
@@ -122,13 +137,21 @@ class Instructions(Block):
     system: Count
 
 
+class Operands(Block):
+    """Widths of the array's multipliers; wider operands go through it piece by piece."""
+
+    inputs: Count
+    weights: Count
+    dsps: Number | None = None
+    """DSPs of one multiply-add; none: 8-bit operands, packed as the board's DSPs allow."""
+
+
 class Core(Block):
     """One core of the overlay."""
 
     gemm: GemmArray
     gemv: GemvArray
-    macs_per_dsp: Count
-    """8-bit multiply-adds packed into one DSP."""
+    operands: Operands
     special_lanes: Count
     lane_operations: Count
     """Operations one lane chains in a single pass."""
@@ -161,6 +184,14 @@ class Channels(Block):
     """Vectors the cores exchange, and instructions."""
 
 
+class Link(Block):
+    """The ring that joins the cards."""
+
+    bandwidth: BytesPerSecond
+    latency: Seconds
+    """From a core on one card to a core on the next, both ends' protocol included."""
+
+
 class FpgaEnergy(Block):
     """Energy by event; the memory's is in its file, constant power with the board."""
 
@@ -179,12 +210,18 @@ class FpgaSpec(Block):
     name: str
     title: str = ""
     board: Board
+    cards: Count = 1
+    link: Link | None = None
     clock: Hertz
     cores: Count
+    """On each card."""
     core: Core
     memory: MemorySpec
     axi: Axi
     channels: Channels
+    staged_attention: Choice = False
+    """In decode the program copies the KV cache through the output buffer, then computes the
+    scores of all heads, then their values, each with a barrier behind it."""
     sync_cycles: Count
     """A barrier between cores."""
     operator_gap: Seconds
@@ -194,30 +231,42 @@ class FpgaSpec(Block):
     defaults: Defaults = Defaults()
 
     @property
+    def total_cores(self) -> int:
+        """Cores of all cards."""
+        return self.cards * self.cores
+
+    @property
     def capacity_bytes(self) -> int:
         """Memory of the channels that hold weights and KV cache."""
-        share = self.cores * self.channels.per_core
+        share = self.total_cores * self.channels.per_core
         return self.memory.capacity_bytes // self.memory.channels * share
 
     @property
+    def core_dsps(self) -> int:
+        """DSPs of one core's array."""
+        if self.core.operands.dsps is None:
+            return -(-self.core.gemm.macs // self.board.macs_per_dsp)
+        return math.ceil(self.core.gemm.macs * self.core.operands.dsps)
+
+    @property
     def dsps(self) -> int:
-        """DSPs of the arrays."""
-        return -(-self.cores * self.core.gemm.macs // self.core.macs_per_dsp)
+        """DSPs of the arrays of one card."""
+        return self.cores * self.core_dsps
 
     @property
     def gemm_peak(self) -> float:
         """Operations per second in matrix mode (a multiply-add is two)."""
-        return 2 * self.cores * self.core.gemm.macs * self.clock
+        return 2 * self.total_cores * self.core.gemm.macs * self.clock
 
     @property
     def gemv_peak(self) -> float:
         """Operations per second in matrix-vector mode."""
-        return 2 * self.cores * self.core.gemv.macs * self.clock
+        return 2 * self.total_cores * self.core.gemv.macs * self.clock
 
     @property
     def special_peak(self) -> float:
         """Elements per second of the special-function lanes, one pass."""
-        return self.cores * self.core.special_lanes * self.clock
+        return self.total_cores * self.core.special_lanes * self.clock
 
     @property
     def port_bytes_per_s(self) -> float:
@@ -228,15 +277,15 @@ class FpgaSpec(Block):
     def weight_bytes_per_s(self) -> float:
         """What the cores' own channels deliver through their ports."""
         channel = min(self.port_bytes_per_s, self.memory.channel_bytes_per_s)
-        return self.cores * self.channels.per_core * channel
+        return self.total_cores * self.channels.per_core * channel
 
     def peaks(self) -> tuple[Peak, ...]:
         """Derived limits."""
         return (
             *self.memory.peaks(),
             Peak("weight-channel bandwidth", self.weight_bytes_per_s, "B/s"),
-            Peak("matrix mode int8", self.gemm_peak, "op/s"),
-            Peak("matrix-vector mode int8", self.gemv_peak, "op/s"),
+            Peak("matrix mode", self.gemm_peak, "op/s"),
+            Peak("matrix-vector mode", self.gemv_peak, "op/s"),
             Peak("special functions", self.special_peak, "op/s"),
             Peak("array DSPs", self.dsps, ""),
         )
@@ -251,23 +300,10 @@ class FpgaSpec(Block):
                 f"axi.burst of {self.axi.burst} B is not a whole number of memory accesses of "
                 f"{access} B; correct it"
             )
-        needs = (
-            ("DSPs", self.dsps, self.board.dsp, "cores or core.gemm"),
-            ("SLRs", self.cores, self.board.slr, "cores"),
-            (
-                "bytes of on-chip memory",
-                self.cores * self.core.buffers.bytes,
-                self.board.sram_bytes,
-                "core.buffers",
-            ),
-            (
-                "memory channels",
-                self.cores * self.channels.per_core + self.channels.shared,
-                self.memory.channels,
-                "channels.per_core",
-            ),
-        )
-        for what, needed, available, key in needs:
+        if self.cards > 1 and self.link is None:
+            raise ValueError(f"{self.cards} cards need a link; describe it or lower cards")
+        self._memory_is_on_board()
+        for what, needed, available, key in self._needs():
             if needed > available:
                 raise ValueError(
                     f"the design needs {needed} {what}, the board has {available}; lower {key}"
@@ -277,18 +313,62 @@ class FpgaSpec(Block):
         self._tiles_fit()
         return self
 
+    def _memory_is_on_board(self) -> None:
+        known = self.board.memories
+        if self.memory.name not in known:
+            raise ValueError(
+                f"the board {self.board.name} has no memory '{self.memory.name}'; it has "
+                f"{', '.join(known)}; choose one, or list the memory under board.memories"
+            )
+        channels = known[self.memory.name]
+        if self.memory.channels > channels:
+            raise ValueError(
+                f"the memory has {self.memory.channels} channels, the board {channels} of "
+                f"'{self.memory.name}'; lower memory.organization.stacks"
+            )
+
+    def _needs(self) -> Iterator[tuple[str, int, int, str]]:
+        """What one card's cores take of the board, and what to lower if that is too much."""
+        board, buffers = self.board, self.core.buffers
+        yield "DSPs", self.dsps, board.dsp, "cores or core.gemm"
+        yield from self._region_needs()
+        for kind, has in (("bram", board.bram36), ("uram", board.uram)):
+            needed = self.cores * buffers.blocks(kind)
+            yield f"{kind.upper()} blocks of on-chip memory", needed, has, "core.buffers"
+        yield (
+            "bytes of on-chip memory",
+            self.cores * buffers.bytes,
+            board.sram_bytes,
+            "core.buffers",
+        )
+        channels = self.cores * self.channels.per_core + self.channels.shared
+        yield "memory channels", channels, self.memory.channels, "channels.per_core"
+
+    def _region_needs(self) -> Iterator[tuple[str, int, int, str]]:
+        """The same for the region with the most cores, none of which lies across regions."""
+        board, here = self.board, -(-self.cores // self.board.slr)
+        if board.slr == 1 or self.cores < board.slr:
+            return
+        needed = here * self.core_dsps
+        yield "DSPs in one of its SLRs", needed, board.dsp // board.slr, "cores or core.gemm"
+        for kind, has in (("bram", board.bram36), ("uram", board.uram)):
+            needed = here * self.core.buffers.blocks(kind)
+            what = f"{kind.upper()} blocks of on-chip memory in one of its SLRs"
+            yield what, needed, has // board.slr, "cores or core.buffers"
+
     def _tiles_fit(self) -> None:
         """The smallest tiles a mapping may cut fit twice into their buffers."""
-        core = self.core
-        columns, rows = core.gemv.outputs * core.gemv.k, core.gemm.m * core.gemm.k
+        core, gemm = self.core, self.core.gemm
+        weight, entry = core.operands.weights / 8, core.operands.inputs / 8
+        columns, rows = core.gemv.outputs * core.gemv.k * weight, gemm.m * gemm.k * entry
         smallest = (
             ("weights", 2 * max(columns, rows), core.buffers.weights),
-            ("activations", 2 * core.gemm.outputs * core.gemm.k, core.buffers.activations),
-            ("outputs", 8 * core.gemm.m * core.gemm.outputs, core.buffers.outputs),
+            ("activations", 2 * gemm.outputs * gemm.k * weight, core.buffers.activations),
+            ("outputs", 8 * gemm.m * gemm.outputs, core.buffers.outputs),
         )
         for name, needed, available in smallest:
             if needed > available:
                 raise ValueError(
                     f"core.buffers.{name} of {available} B does not hold two of the smallest tiles "
-                    f"({needed} B); raise it or lower the array"
+                    f"({math.ceil(needed)} B); raise it or lower the array"
                 )

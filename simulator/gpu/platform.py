@@ -22,6 +22,7 @@ class GpuPlatform:
     """One GPU."""
 
     cache = "l2"
+    fuses_elementwise = False
 
     def __init__(self, spec: GpuSpec) -> None:
         self.spec = spec

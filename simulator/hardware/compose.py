@@ -1,7 +1,7 @@
 """Composition: ``extends``, references to other descriptions, and ``--set``.
 
 A file may extend another (its own values win, mappings merge key by key) and may
-refer to a memory or a host by name: ``memory: hbm2e-3.2``, or
+refer to a memory, a host or a board by name: ``memory: hbm2e-3.2``, or
 ``memory: {use: hbm2e-3.2, timing: {...}}`` to change some of its values.  References
 are resolved after ``extends``, so an extending file can replace the memory by name
 or only touch a value of it.  Overrides act on the result.
@@ -19,7 +19,7 @@ from simulator.hardware.catalogue import find
 from simulator.hardware.leaf import OVERRIDE, Leaf, Provenance, Tree, annotate
 from simulator.hardware.yaml_file import parse_scalar, read_yaml
 
-REFERENCES: Mapping[str, str] = {"memory": "memory", "host": "system"}
+REFERENCES: Mapping[str, str] = {"memory": "memory", "host": "system", "board": "board"}
 """Keys that may name another description, and the kind they refer to."""
 
 DEEPEST_CHAIN = 20

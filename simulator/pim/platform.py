@@ -20,6 +20,7 @@ class PimPlatform:
 
     cache = None
     cache_bytes = 0
+    fuses_elementwise = False
 
     def __init__(self, spec: PimSpec) -> None:
         self.spec = spec

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import HardwareError, suggest
+from simulator.fpga.board import Board
 from simulator.fpga.spec import FpgaSpec
 from simulator.gpu.spec import GpuSpec
 from simulator.hardware import DEVICE_KINDS, Description, Peak, catalogue, resolve, validate
@@ -15,7 +16,7 @@ from simulator.memory.spec import MemorySpec
 from simulator.pim.spec import PimSpec
 
 DeviceSpec = GpuSpec | PimSpec | FpgaSpec
-Spec = DeviceSpec | MemorySpec | HostSpec
+Spec = DeviceSpec | MemorySpec | HostSpec | Board
 
 _CLASSES: dict[str, type[Spec]] = {
     "gpu": GpuSpec,
@@ -23,6 +24,7 @@ _CLASSES: dict[str, type[Spec]] = {
     "fpga": FpgaSpec,
     "memory": MemorySpec,
     "system": HostSpec,
+    "board": Board,
 }
 
 
@@ -58,7 +60,7 @@ def load_hardware(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Ha
     """A device by catalogue name or YAML path, with ``KEY=VALUE`` overrides."""
     description = resolve(name_or_path, overrides)
     spec = check(description)
-    if isinstance(spec, MemorySpec | HostSpec):
+    if isinstance(spec, MemorySpec | HostSpec | Board):
         devices = [entry.name for entry in catalogue() if entry.kind in DEVICE_KINDS]
         raise HardwareError(
             f"'{description.name}' is a {description.kind} description, not a device",

@@ -98,7 +98,7 @@ PEAKS = [
     ("pim-gpt", "DRAM bandwidth", 256e9),
     ("flightllm-u280", "DRAM bandwidth", 460e9),
     ("flightllm-u280", "weight-channel bandwidth", 345e9),
-    ("flightllm-u280", "matrix mode int8", 2 * 3 * 4096 * 225e6),
+    ("flightllm-u280", "matrix mode", 2 * 3 * 4096 * 225e6),
     ("hbm2-2.0", "DRAM bandwidth", 256e9),
     ("gddr6-16", "DRAM bandwidth", 64e9),
 ]
