@@ -72,14 +72,14 @@ class FpgaPlatform:
         """Arrays in both modes, lanes, ports and memory pins."""
         spec = self.spec
         channels = spec.total_cores * spec.channels.per_core
-        mac = spec.core.gemm.macs * spec.clock
+        mac, vector = spec.core.gemm.macs * spec.clock, spec.core.gemv.macs * spec.clock
         return (
             Part("matrix mode", "gemm", spec.total_cores, mac, "mac/s"),
             Part(
                 "matrix-vector mode",
                 "gemv",
                 spec.total_cores,
-                spec.core.gemv.macs * spec.clock,
+                vector,
                 "mac/s",
             ),
             Part(

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from simulator.fpga.board import BRAM36_BYTES, URAM_BYTES, Board
 from simulator.hardware.host import HostSpec
@@ -91,23 +91,29 @@ class Buffers(Block):
     outputs: Bytes
     """Results, scores and operands of the special-function lanes."""
     metadata: Bytes
-    ram: dict[Literal["weights", "activations", "outputs", "metadata"], Ram] = {}
+    ram: dict[Literal["weights", "activations", "outputs", "metadata"], Ram] = Field(default={})
     """Shapes, as far as they are known; the others count by their bytes."""
 
     @property
     def bytes(self) -> int:
         """All of them, in whole instances where the shape is known."""
-        plain = {"weights", "activations", "outputs", "metadata"} - self.ram.keys()
-        unit = {"bram": BRAM36_BYTES, "uram": URAM_BYTES}
-        return sum(getattr(self, name) for name in plain) + sum(
-            self.blocks(kind) * size for kind, size in unit.items()
-        )
+        plain = sum(size for name, size in self._sizes.items() if name not in self.ram)
+        shaped = self.blocks("bram") * BRAM36_BYTES + self.blocks("uram") * URAM_BYTES
+        return plain + shaped
 
     def blocks(self, kind: str) -> int:
         """Instances of block or ultra RAM."""
-        return sum(
-            ram.blocks(getattr(self, name)) for name, ram in self.ram.items() if ram.kind == kind
-        )
+        sizes = self._sizes
+        return sum(ram.blocks(sizes[name]) for name, ram in self.ram.items() if ram.kind == kind)
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        return {
+            "weights": self.weights,
+            "activations": self.activations,
+            "outputs": self.outputs,
+            "metadata": self.metadata,
+        }
 
 
 class Passes(Block):

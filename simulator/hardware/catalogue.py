@@ -1,4 +1,5 @@
-"""The shipped descriptions: ``hwconfigs/KIND/NAME.yaml`` (boards: ``fpga/device``), found by name."""
+"""The shipped descriptions: ``hwconfigs/KIND/NAME.yaml``, found by name; boards lie in
+``hwconfigs/fpga/device``."""
 
 from __future__ import annotations
 
