@@ -56,7 +56,9 @@ class GemvArray(Block):
     n: Count
     k: Count
     outputs: Count
-    """Output columns of one instruction; fewer columns take as long."""
+    """Most output columns of one instruction."""
+    granule: Count | None = None
+    """Columns are computed in multiples of so many; none: an instruction is always full."""
     vectors: Count | None = None
     """Vectors that share one pass over the weights; none: as many as the buffer holds."""
 
@@ -64,6 +66,11 @@ class GemvArray(Block):
     def macs(self) -> int:
         """Multiply-adds per clock."""
         return self.n * self.k
+
+    def padded(self, columns: int) -> int:
+        """Columns that instructions compute for so many."""
+        granule = self.granule or self.outputs
+        return -(-columns // granule) * granule
 
 
 class Ram(Block):
@@ -132,6 +139,13 @@ class Sparsity(Block):
     """Position of a kept weight, stored for blocks that are not dense."""
 
 
+class Scales(Block):
+    """Scale and zero point that groups of quantised weights share, stored beside them."""
+
+    group: Count
+    bits: Count
+
+
 class Instructions(Block):
     """32-bit words of one instruction of each queue."""
 
@@ -165,6 +179,7 @@ class Core(Block):
     launch_cycles: Count
     """Fill of the array at the start of each matrix instruction."""
     sparsity: Sparsity
+    scales: Scales | None = None
     buffers: Buffers
     instructions: Instructions
 

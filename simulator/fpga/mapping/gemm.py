@@ -140,17 +140,21 @@ def grouped_gemm(spec: FpgaSpec, work: GroupedGemm, address: Addresses) -> list[
 
 
 def metadata(spec: FpgaSpec, columns: int, depth: int, work: Gemm | GroupedGemm) -> float:
-    """Bytes that locate the kept weights of one product.
+    """Bytes that scale the weights of one product and locate those that are kept.
 
     Blocks are dense or keep half as long as at least half of all weights are kept;
     below that, none is dense.
     """
+    scales = 0.0
+    if spec.core.scales is not None and work.reads[1].bits < spec.core.operands.weights:
+        groups = columns * depth * work.density / spec.core.scales.group
+        scales = groups * spec.core.scales.bits / 8
     if work.density >= 1:
-        return 0.0
+        return scales
     sparsity = spec.core.sparsity
     blocks = -(-columns // sparsity.block) * -(-depth // sparsity.block)
     indexed = min(work.density, 1 - work.density) if work.density >= 0.5 else work.density
-    return blocks + columns * depth * indexed * sparsity.index_bits / 8
+    return scales + blocks + columns * depth * indexed * sparsity.index_bits / 8
 
 
 def _body(spec: FpgaSpec, whole: Product, share: Share) -> Section:

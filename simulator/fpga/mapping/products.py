@@ -63,8 +63,8 @@ class Product:
 
 def vector_macs(spec: FpgaSpec, rows: int, columns: int, depth: int) -> int:
     """Padded multiply-adds in matrix-vector mode."""
-    outputs = spec.core.gemv.outputs
-    return rows * -(-columns // outputs) * outputs * padded(depth, spec.core.gemv.k)
+    gemv = spec.core.gemv
+    return rows * gemv.padded(columns) * padded(depth, gemv.k)
 
 
 def matrix_macs(spec: FpgaSpec, rows: int, columns: int, depth: int) -> int:
