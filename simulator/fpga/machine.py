@@ -56,6 +56,8 @@ def _core(spec: FpgaSpec) -> list[Component]:
         _view(spec, "all", own),
         _view(spec, "shared", shared or own, first=own if shared else 0),
     ]
+    if spec.core.attention is not None:
+        parts.append(Pipe("attention", rate(spec.core.attention.macs * spec.clock), fill))
     if spec.link is not None:
         parts.append(Pipe("link", rate(spec.link.bandwidth), round(spec.link.latency * FEMTO)))
     for channel in range(spec.channels.per_core):

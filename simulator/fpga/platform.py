@@ -111,7 +111,14 @@ class FpgaPlatform:
             },
             per_operation={"matrix": ("matrix array", mac / OPERATIONS_PER_MAC)},
             per_dram_bit=energy.port,
-            static_w={"board": spec.cards * spec.board.static_power},
+            static_w={
+                "board": spec.cards * spec.board.static_power,
+                **(
+                    {"clocked logic": spec.cards * energy.clocked}
+                    if work and energy.clocked
+                    else {}
+                ),
+            },
             memory=spec.memory.energy,
             burst_bytes=spec.memory.organization.access,
             channels=spec.cards * spec.memory.channels,

@@ -27,6 +27,7 @@ from simulator.units import (
     JoulesPerMac,
     JoulesPerOperation,
     Seconds,
+    Watts,
 )
 
 URAM_WORDS, BRAM_WORDS = 4096, 512
@@ -43,6 +44,8 @@ class GemmArray(Block):
     """Rows of a block; fewer rows take as long."""
     outputs: Count
     """Output columns of one instruction."""
+    stationary: Literal["rows", "weights"] = "rows"
+    """What stays in the weight buffer while the other streams past it."""
 
     @property
     def macs(self) -> int:
@@ -157,6 +160,22 @@ class Instructions(Block):
     system: Count
 
 
+class AttentionUnit(Block):
+    """Multipliers that attention has for itself."""
+
+    queries: Count
+    """Queries that share a pass over the keys."""
+    depth: Count
+    """Elements of a key or value in one beat."""
+    interval: Number
+    """Clocks from one beat to the next."""
+
+    @property
+    def macs(self) -> float:
+        """Multiply-adds per clock."""
+        return self.queries * self.depth / self.interval
+
+
 class Operands(Block):
     """Widths of the array's multipliers; wider operands go through it piece by piece."""
 
@@ -172,6 +191,8 @@ class Core(Block):
     gemm: GemmArray
     gemv: GemvArray
     operands: Operands
+    attention: AttentionUnit | None = None
+    """none: attention runs on the array."""
     special_lanes: Count
     lane_operations: Count
     """Operations one lane chains in a single pass."""
@@ -217,11 +238,13 @@ class FpgaEnergy(Block):
     """Energy by event; the memory's is in its file, constant power with the board."""
 
     mac: JoulesPerMac
-    """An 8-bit multiply-add in the array, operand delivery included."""
+    """A multiply-add of the array's own width, operand delivery included."""
     special: JoulesPerOperation
     sram: JoulesPerBit
     port: JoulesPerBit
     """Controller, interconnect and port per bit of memory traffic."""
+    clocked: Watts = 0.0
+    """Clock tree and registers of the running design, whatever it computes."""
 
 
 class FpgaSpec(Block):
@@ -265,9 +288,11 @@ class FpgaSpec(Block):
     @property
     def core_dsps(self) -> int:
         """DSPs of one core's array."""
+        unit = self.core.attention
+        macs = self.core.gemm.macs + (unit.queries * unit.depth if unit else 0)
         if self.core.operands.dsps is None:
-            return -(-self.core.gemm.macs // self.board.macs_per_dsp)
-        return math.ceil(self.core.gemm.macs * self.core.operands.dsps)
+            return -(-macs // self.board.macs_per_dsp)
+        return math.ceil(macs * self.core.operands.dsps)
 
     @property
     def dsps(self) -> int:

@@ -27,6 +27,7 @@ from simulator.fpga.mapping.kernels import barrier, kernel
 from simulator.fpga.mapping.modes import product
 from simulator.fpga.mapping.products import Product, padded, prefers_vectors
 from simulator.fpga.mapping.sections import Section, spans, split
+from simulator.fpga.mapping.streamed_attention import streamed_attention
 from simulator.fpga.spec import FpgaSpec
 from simulator.trace.work import Attention
 
@@ -60,6 +61,8 @@ def attention(spec: FpgaSpec, work: Attention, address: Addresses) -> list[Kerne
     """One kernel; each core takes its heads."""
     if not work.batch * work.heads * work.q_len * work.kv_len:
         return []
+    if spec.core.attention is not None:
+        return streamed_attention(spec, spec.core.attention, work, address)
     q, k, v = work.reads[:3]
     heads, kv_heads = work.batch * work.heads, work.batch * work.kv_heads
     nowhere = Stream(None, 0.0)

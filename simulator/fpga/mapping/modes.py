@@ -7,12 +7,15 @@ from dataclasses import replace
 from simulator.fpga.mapping.matrix_mode import MatrixMode
 from simulator.fpga.mapping.products import Product, prefers_vectors
 from simulator.fpga.mapping.sections import Section, Span, spans
+from simulator.fpga.mapping.stream_mode import StreamMode
 from simulator.fpga.mapping.vector_mode import VectorMode
 from simulator.fpga.spec import FpgaSpec
 
 
 def product(spec: FpgaSpec, one: Product) -> Section:
     """What the queues of a core do for one product."""
+    if spec.core.gemm.stationary == "weights":
+        return StreamMode(spec, one).section()
     if not prefers_vectors(spec, one):
         return MatrixMode(spec, one).section()
     together = spec.core.gemv.vectors or one.rows

@@ -76,6 +76,8 @@ def matrix_macs(spec: FpgaSpec, rows: int, columns: int, depth: int) -> int:
 def prefers_vectors(spec: FpgaSpec, product: Product) -> bool:
     """Whether matrix-vector mode is possible and takes fewer cycles."""
     size = (product.rows, product.columns, product.depth)
+    if spec.core.gemm.stationary == "weights":
+        return False
     together = min(product.rows, spec.core.gemv.vectors or product.rows)
     if together * product.depth * product.input_bytes > spec.core.buffers.activations:
         return False
