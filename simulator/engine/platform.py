@@ -17,6 +17,7 @@ from simulator.engine.program import Kernel
 from simulator.hardware.host import HostSpec
 from simulator.hardware.spec import Defaults
 from simulator.memory.spec import MemoryEnergy
+from simulator.trace.schema import Operator
 from simulator.trace.work import Operand, Work
 
 
@@ -93,8 +94,11 @@ class Platform(Protocol):
     cache: str | None
     """Name of the cache that keeps data between kernels, or None."""
     cache_bytes: int
-    fuses_elementwise: bool
-    """Whether stretches of elementwise operators run as one (:mod:`simulator.trace.chains`)."""
+
+    def arrange(self, works: Sequence[Work], operators: Sequence[Operator]) -> Sequence[Work]:
+        """The works of a trace as this device runs them, position by position: several can be
+        joined into one of them, views standing in the others' places."""
+        ...
 
     def assemble(self, exact: bool) -> Assembly:
         """A fresh machine; ``exact`` asks for event-by-event sharing of all ports."""

@@ -13,11 +13,15 @@ from simulator.engine.assembly import Assembly
 from simulator.engine.platform import Addresses, EnergyRates, Limit, Part
 from simulator.engine.program import Kernel
 from simulator.fpga import machine, mapping
+from simulator.fpga.dataflow.platform import DataflowPlatform
+from simulator.fpga.dataflow.spec import DataflowSpec
 from simulator.fpga.mapping.data import off_chip_bytes
 from simulator.fpga.mapping.products import pieces
 from simulator.fpga.spec import FpgaSpec
 from simulator.hardware.host import HostSpec
 from simulator.hardware.spec import Defaults
+from simulator.trace.chains import fuse_chains
+from simulator.trace.schema import Operator
 from simulator.trace.work import Elementwise, Gemm, GroupedGemm, RowWise, View, Work
 
 OPERATIONS_PER_MAC = 2
@@ -28,7 +32,6 @@ class FpgaPlatform:
 
     cache: str | None = None
     cache_bytes: int = 0
-    fuses_elementwise: bool = True
 
     def __init__(self, spec: FpgaSpec) -> None:
         self.spec = spec
@@ -36,6 +39,10 @@ class FpgaPlatform:
         self.capacity_bytes: int = spec.capacity_bytes
         self.host: HostSpec = spec.host
         self.defaults: Defaults = spec.defaults
+
+    def arrange(self, works: Sequence[Work], operators: Sequence[Operator]) -> Sequence[Work]:
+        """Chains of elementwise operators as one."""
+        return fuse_chains(works, [operator.stream for operator in operators])
 
     def assemble(self, exact: bool) -> Assembly:
         """A fresh machine."""
@@ -104,6 +111,7 @@ class FpgaPlatform:
         ports = [f"{kind}{i}" for kind in ("read", "write") for i in range(spec.channels.per_core)]
         ports += [f"{name}_{kind}" for name in ("cross", "exchange") for kind in ("read", "write")]
         mac = energy.mac * (_passes(spec, work) if work is not None else 1)
+        running = {"clocked logic": spec.cards * energy.clocked} if work and energy.clocked else {}
         return EnergyRates(
             per_unit={
                 "special": ("special functions", energy.special),
@@ -113,11 +121,7 @@ class FpgaPlatform:
             per_dram_bit=energy.port,
             static_w={
                 "board": spec.cards * spec.board.static_power,
-                **(
-                    {"clocked logic": spec.cards * energy.clocked}
-                    if work and energy.clocked
-                    else {}
-                ),
+                **running,
             },
             memory=spec.memory.energy,
             burst_bytes=spec.memory.organization.access,
@@ -133,4 +137,6 @@ def _passes(spec: FpgaSpec, work: Work) -> int:
     return pieces(spec.core.operands, left.bits, right.bits)
 
 
-PLATFORM = FpgaPlatform
+def PLATFORM(spec: FpgaSpec | DataflowSpec) -> FpgaPlatform | DataflowPlatform:
+    """The platform of a description's template."""
+    return DataflowPlatform(spec) if isinstance(spec, DataflowSpec) else FpgaPlatform(spec)

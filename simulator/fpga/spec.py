@@ -251,6 +251,7 @@ class FpgaSpec(Block):
     """``hwconfigs/fpga``: one overlay on one board."""
 
     kind: Literal["fpga"]
+    template: Literal["overlay"] = "overlay"
     name: str
     title: str = ""
     board: Board

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from simulator.engine.platform import Limit, Platform
 from simulator.errors import CapacityError, UnmappedOperatorError
 from simulator.system.warmth import Warmth, warmth
-from simulator.trace.chains import fuse_chains
 from simulator.trace.dependencies import dependencies
 from simulator.trace.lowering import lower_all
 from simulator.trace.placement import Placement
@@ -92,8 +91,7 @@ def plan(trace: Trace, platform: Platform, approximate_unmapped: bool = False) -
         f"'{name}' has no mapping: {count} of them count as memory traffic"
         for name, count in sorted(unknown.items())
     )
-    if platform.fuses_elementwise:
-        works = fuse_chains(works, [operator.stream for operator in trace.operators])
+    works = list(platform.arrange(works, trace.operators))
     items = _items(platform, trace.operators, works, dependencies(trace, works), unknown)
 
     def address(operand: Operand) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from simulator.errors import HardwareError, suggest
 from simulator.fpga.board import Board
+from simulator.fpga.dataflow.spec import DataflowSpec
 from simulator.fpga.spec import FpgaSpec
 from simulator.gpu.spec import GpuSpec
 from simulator.hardware import DEVICE_KINDS, Description, Peak, catalogue, resolve, validate
@@ -15,7 +16,7 @@ from simulator.hardware.host import HostSpec
 from simulator.memory.spec import MemorySpec
 from simulator.pim.spec import PimSpec
 
-DeviceSpec = GpuSpec | PimSpec | FpgaSpec
+DeviceSpec = GpuSpec | PimSpec | FpgaSpec | DataflowSpec
 Spec = DeviceSpec | MemorySpec | HostSpec | Board
 
 _CLASSES: dict[str, type[Spec]] = {
@@ -48,6 +49,8 @@ class Hardware:
 
 def check(description: Description) -> Spec:
     """The specification of a description of any kind."""
+    if description.kind == "fpga" and description.tree.get("template") == "dataflow":
+        return validate(description, DataflowSpec)
     return validate(description, _CLASSES[description.kind])
 
 
