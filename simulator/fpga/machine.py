@@ -103,5 +103,5 @@ def _view(spec: FpgaSpec, name: str, channels: int, first: int = 0) -> MemoryVie
         interleave=spec.memory.mapping.channel_interleave,
         bank_interleave=spec.memory.mapping.bank_interleave,
         hashed=spec.memory.mapping.hashed,
-        latency=round(spec.axi.latency * FEMTO),
+        latency=round((spec.axi.latency + spec.axi.switch) * FEMTO),
     )

@@ -215,6 +215,8 @@ class Axi(Block):
     """Bursts in flight."""
     latency: Seconds
     """Controller and interconnect, there and back, beside DRAM array and port."""
+    switch: Seconds = 0.0
+    """Added where a port reaches channels other than its own, mean over distances."""
 
 
 class Channels(Block):

@@ -115,7 +115,7 @@ HALVED = {
     [
         ("flightllm-u280", "gpt2", "prefill", {"prompt": 64}),
         ("edge-moe-zcu102", "m3vit-tiny", "prefill", {}),
-        ("kv260-llm", "gpt2", "decode", {"context": 64}),
+        ("kv260-llm", "llama2-7b", "decode", {"context": 64}),
     ],
 )
 def test_half_the_buffers_move_more_or_are_an_error(hardware, model, phase, sizes):

@@ -46,6 +46,16 @@ def test_sequential_throughput_of_one_channel():
     assert size / measure(Bench(*SHUHAI), read(0, size)) == pytest.approx(13.27, rel=0.03)
 
 
+def test_the_switch_adds_its_clocks_where_a_port_leaves_its_channel():
+    bench = Bench(*SHUHAI, "memory.timing.refresh.mode=none")
+    measure(bench, read(0))
+    own = measure(bench, read(64))
+    measure(bench, read(128, port="cross_read"))
+    crossing = measure(bench, read(192, port="cross_read"))
+    # 7 clocks of 450 MHz for the switch and 11 for the mean distance.
+    assert crossing - own == pytest.approx(18 / 0.45, abs=2)
+
+
 @pytest.mark.parametrize(("window", "published"), [(8 << 10, 6.7), (256 << 20, 2.4)])
 def test_locality_of_small_strided_reads(window, published):
     pattern = strided(32, 4096, window)

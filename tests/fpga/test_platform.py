@@ -163,6 +163,13 @@ def test_energy_is_dominated_by_the_board_and_counts_wide_products_more():
     assert {part.component for part in platform.parts()} <= known | {"dram"}
 
 
+def test_the_idle_board_draws_what_a_card_log_says():
+    rates = Bench().platform.energy_rates(None)
+    memory = Bench().spec.memory
+    background = memory.channels * memory.energy.background
+    assert sum(rates.static_w.values()) + background == pytest.approx(37.4, abs=0.3)
+
+
 def test_an_operand_stays_on_chip_only_if_it_passes_between_operators():
     bench = Bench()
     passing = bench.run(linear(1, 1024, 1024))

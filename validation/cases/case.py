@@ -137,9 +137,7 @@ def load(folder: Path, prices: Sequence[str]) -> Case:
     names = [system.name for system in case.systems]
     for name in given:
         if name not in names:
-            raise OptionError(
-                f"no system '{name}'", where="--price", remedy=suggest(name, names)
-            )
+            raise OptionError(f"no system '{name}'", where="--price", remedy=suggest(name, names))
     systems = tuple(
         system.model_copy(update={"price": given[system.name], "price_source": "--price"})
         if system.name in given

@@ -51,7 +51,7 @@ def assemble(spec: DataflowSpec, exact: bool) -> Assembly:
             interleave=spec.memory.mapping.channel_interleave,
             bank_interleave=spec.memory.mapping.bank_interleave,
             hashed=spec.memory.mapping.hashed,
-            latency=round(spec.axi.latency * FEMTO),
+            latency=round((spec.axi.latency + spec.axi.switch) * FEMTO),
         ),
         Port("load", port, "all", in_flight=in_flight),
         Port("store", port, "all", in_flight=in_flight),
