@@ -1,6 +1,7 @@
 """The share of peak bandwidth follows from the design: one test for each cause Shuhai shows
 (Huang et al., arXiv 2005.04324), and no efficiency constant anywhere."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def scattered(burst: int, stride: int = 8192, count: int = 2000) -> Pattern:
 
 def test_longer_bursts_reach_more_of_a_channel():
     rates = [bytes_per_ns(Bench(*PORT), scattered(burst)) for burst in (32, 64, 128, 512)]
-    assert all(longer > 1.3 * shorter for shorter, longer in zip(rates, rates[1:], strict=False))
+    assert all(longer > 1.3 * shorter for shorter, longer in pairwise(rates))
     assert rates[0] < 0.2 * rates[-1]
 
 

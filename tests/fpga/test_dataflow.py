@@ -124,10 +124,13 @@ def test_messages_wait_for_the_unit_that_owns_most_targets():
 
 def test_work_that_no_stage_takes_is_named():
     design = load_hardware("flowgnn-u50").spec
-    operators = [Operator(0, "op", (), (), module="elsewhere")]
-    with pytest.raises(UnmappedOperatorError, match="elsewhere"):
-        DataflowPlatform(design).arrange([gemm()], operators)
-    assert DataflowPlatform(design).arrange([RowWise((), ())], operators)[0].members == ()
+    platform = DataflowPlatform(design)
+    operators = [Operator(0, "op", (), (), module="layers.0.other")]
+    with pytest.raises(UnmappedOperatorError, match=r"no stage.*layers.0.other"):
+        platform.arrange([gemm()], operators)
+    assert platform.arrange([RowWise((), ())], operators)[0].members == ()
+    with pytest.raises(UnmappedOperatorError, match=r"layers.#.*elsewhere"):
+        platform.arrange([gemm()], [Operator(0, "op", (), (), module="elsewhere")])
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,14 @@ class Group(Work):
 def arrange(spec: DataflowSpec, works: Sequence[Work], operators: Sequence[Operator]) -> list[Work]:
     """The works with each group in the place of its last operator, nothing in the others'."""
     member_of = _grouping(spec.groups)
+    if not any(member_of(operator.module) for operator in operators):
+        modules = sorted({operator.module for operator in operators if operator.module})
+        raise UnmappedOperatorError(
+            f"no module of this model matches groups '{spec.groups}'",
+            where=spec.name,
+            remedy="run a model that the design was made for, or set groups and the stages' "
+            f"modules; its modules are like '{modules[len(modules) // 2] if modules else ''}'",
+        )
     last_read = {
         operand.storage: position for position, work in enumerate(works) for operand in work.reads
     }
