@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from simulator.fpga.core import Operands
 from simulator.fpga.mapping.data import Stream
-from simulator.fpga.spec import FpgaSpec, Operands
+from simulator.fpga.spec import FpgaSpec
 
 
 def pieces(operands: Operands, input_bits: int, weight_bits: int) -> int:

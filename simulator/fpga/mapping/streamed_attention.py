@@ -13,11 +13,12 @@ from __future__ import annotations
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Compute, Kernel, Release, Step, Wait
 from simulator.errors import UnmappedOperatorError
+from simulator.fpga.core import AttentionUnit
 from simulator.fpga.mapping.data import Stream, single, whole_stream
 from simulator.fpga.mapping.kernels import kernel
 from simulator.fpga.mapping.sections import Section, Span, spans, sweep
 from simulator.fpga.mapping.stream_mode import CHUNKS_IN_BUFFER
-from simulator.fpga.spec import AttentionUnit, FpgaSpec
+from simulator.fpga.spec import FpgaSpec
 from simulator.trace.work import Attention
 
 SCORE_BYTES = 4
