@@ -17,6 +17,7 @@ from simulator.engine.program import Kernel
 from simulator.hardware.host import HostSpec
 from simulator.hardware.spec import Defaults
 from simulator.memory.spec import MemoryEnergy
+from simulator.trace.schema import Operator
 from simulator.trace.work import Operand, Work
 
 
@@ -95,6 +96,11 @@ class Platform(Protocol):
     cache_bytes: int
     choices: Mapping[str, tuple[str, ...]]
     """Keys of the description that choose a mapping, and the values a search may give them."""
+
+    def arrange(self, works: Sequence[Work], operators: Sequence[Operator]) -> Sequence[Work]:
+        """The works of a trace as this device runs them, position by position: several can be
+        joined into one of them, views standing in the others' places."""
+        ...
 
     def assemble(self, exact: bool) -> Assembly:
         """A fresh machine; ``exact`` asks for event-by-event sharing of all ports."""

@@ -1,22 +1,27 @@
 """What an FPGA overlay description says: board, cores with queues, ports, memory.
 
-An overlay is a few cores (one per super logic region) with in-order queues for load,
-store, matrix, matrix-vector and special functions, fed from HBM through AXI ports.
-Resource use that follows from the design is checked against the board.  Left out:
-dataflow designs, several cards, switch hops, lookup-table estimates.
+An overlay is a few cores, none across super logic regions, with in-order queues for load,
+store, matrix, matrix-vector and special functions, fed from memory through AXI ports;
+several cards are joined in a ring.  Resource use that follows from the design is checked
+against the board.  Left out: estimates of lookup tables.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import model_validator
 
+from simulator.fpga.board import Board
+from simulator.fpga.core import Core
 from simulator.hardware.host import HostSpec
-from simulator.hardware.spec import Block, Defaults, Peak, Whole
+from simulator.hardware.spec import Block, Choice, Defaults, Peak, Whole
 from simulator.memory.spec import MemorySpec
 from simulator.units import (
     Bytes,
+    BytesPerSecond,
     Count,
     Hertz,
     JoulesPerBit,
@@ -25,119 +30,6 @@ from simulator.units import (
     Seconds,
     Watts,
 )
-
-BRAM36_BYTES = 4608
-URAM_BYTES = 36864
-
-
-class Board(Block):
-    """What the card offers."""
-
-    dsp: Count
-    bram36: Count
-    uram: Whole
-    lut: Count
-    slr: Count
-    """Super logic regions."""
-    static_power: Watts
-    """Card power with the bitstream loaded and nothing running, HBM background excluded."""
-
-    @property
-    def sram_bytes(self) -> int:
-        """Block and ultra RAM together."""
-        return self.bram36 * BRAM36_BYTES + self.uram * URAM_BYTES
-
-
-class GemmArray(Block):
-    """Parallelism of the matrix mode: n x k x m multiply-adds per clock."""
-
-    n: Count
-    k: Count
-    m: Count
-    """Rows of a block; fewer rows take as long."""
-    outputs: Count
-    """Output columns of one instruction."""
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds per clock."""
-        return self.n * self.k * self.m
-
-
-class GemvArray(Block):
-    """Parallelism of the matrix-vector mode."""
-
-    n: Count
-    k: Count
-    outputs: Count
-    """Output columns of one instruction; fewer columns take as long."""
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds per clock."""
-        return self.n * self.k
-
-
-class Buffers(Block):
-    """On-chip memories of one core."""
-
-    weights: Bytes
-    """Stationary side of a product: weights in matrix-vector mode, rows in matrix mode."""
-    activations: Bytes
-    """Streaming side: vectors in matrix-vector mode, weights in matrix mode."""
-    outputs: Bytes
-    """Results, scores and operands of the special-function lanes."""
-    metadata: Bytes
-
-    @property
-    def bytes(self) -> int:
-        """All of them."""
-        return self.weights + self.activations + self.outputs + self.metadata
-
-
-class Passes(Block):
-    """How often the special-function lanes walk a row."""
-
-    softmax: Count
-    norm: Count
-
-
-class Sparsity(Block):
-    """N:M weight sparsity in square blocks, each with its own N."""
-
-    block: Count
-    """Rows and columns of a block, M of N:M; its N is one byte of metadata."""
-    index_bits: Whole
-    """Position of a kept weight, stored for blocks that are not dense."""
-
-
-class Instructions(Block):
-    """32-bit words of one instruction of each queue."""
-
-    load: Count
-    store: Count
-    matrix: Count
-    vector: Count
-    special: Count
-    system: Count
-
-
-class Core(Block):
-    """One core of the overlay."""
-
-    gemm: GemmArray
-    gemv: GemvArray
-    macs_per_dsp: Count
-    """8-bit multiply-adds packed into one DSP."""
-    special_lanes: Count
-    lane_operations: Count
-    """Operations one lane chains in a single pass."""
-    passes: Passes
-    launch_cycles: Count
-    """Fill of the array at the start of each matrix instruction."""
-    sparsity: Sparsity
-    buffers: Buffers
-    instructions: Instructions
 
 
 class Axi(Block):
@@ -150,6 +42,8 @@ class Axi(Block):
     """Bursts in flight."""
     latency: Seconds
     """Controller and interconnect, there and back, beside DRAM array and port."""
+    switch: Seconds = 0.0
+    """Added where a port reaches channels other than its own, mean over distances."""
 
 
 class Channels(Block):
@@ -161,30 +55,47 @@ class Channels(Block):
     """Vectors the cores exchange, and instructions."""
 
 
+class Link(Block):
+    """The ring that joins the cards."""
+
+    bandwidth: BytesPerSecond
+    latency: Seconds
+    """From a core on one card to a core on the next, both ends' protocol included."""
+
+
 class FpgaEnergy(Block):
     """Energy by event; the memory's is in its file, constant power with the board."""
 
     mac: JoulesPerMac
-    """An 8-bit multiply-add in the array, operand delivery included."""
+    """A multiply-add of the array's own width, operand delivery included."""
     special: JoulesPerOperation
     sram: JoulesPerBit
     port: JoulesPerBit
     """Controller, interconnect and port per bit of memory traffic."""
+    clocked: Watts = 0.0
+    """Clock tree and registers of the running design, whatever it computes."""
 
 
 class FpgaSpec(Block):
     """``hwconfigs/fpga``: one overlay on one board."""
 
     kind: Literal["fpga"]
+    template: Literal["overlay"] = "overlay"
     name: str
     title: str = ""
     board: Board
+    cards: Count = 1
+    link: Link | None = None
     clock: Hertz
     cores: Count
+    """On each card."""
     core: Core
     memory: MemorySpec
     axi: Axi
     channels: Channels
+    staged_attention: Choice = False
+    """In decode the program copies the KV cache through the output buffer, then computes the
+    scores of all heads, then their values, each with a barrier behind it."""
     sync_cycles: Count
     """A barrier between cores."""
     operator_gap: Seconds
@@ -194,30 +105,44 @@ class FpgaSpec(Block):
     defaults: Defaults = Defaults()
 
     @property
+    def total_cores(self) -> int:
+        """Cores of all cards."""
+        return self.cards * self.cores
+
+    @property
     def capacity_bytes(self) -> int:
         """Memory of the channels that hold weights and KV cache."""
-        share = self.cores * self.channels.per_core
+        share = self.total_cores * self.channels.per_core
         return self.memory.capacity_bytes // self.memory.channels * share
 
     @property
+    def core_dsps(self) -> int:
+        """DSPs of one core's array."""
+        unit = self.core.attention
+        macs = self.core.gemm.macs + (unit.queries * unit.depth if unit else 0)
+        if self.core.operands.dsps is None:
+            return -(-macs // self.board.macs_per_dsp)
+        return math.ceil(macs * self.core.operands.dsps)
+
+    @property
     def dsps(self) -> int:
-        """DSPs of the arrays."""
-        return -(-self.cores * self.core.gemm.macs // self.core.macs_per_dsp)
+        """DSPs of the arrays of one card."""
+        return self.cores * self.core_dsps
 
     @property
     def gemm_peak(self) -> float:
         """Operations per second in matrix mode (a multiply-add is two)."""
-        return 2 * self.cores * self.core.gemm.macs * self.clock
+        return 2 * self.total_cores * self.core.gemm.macs * self.clock
 
     @property
     def gemv_peak(self) -> float:
         """Operations per second in matrix-vector mode."""
-        return 2 * self.cores * self.core.gemv.macs * self.clock
+        return 2 * self.total_cores * self.core.gemv.macs * self.clock
 
     @property
     def special_peak(self) -> float:
         """Elements per second of the special-function lanes, one pass."""
-        return self.cores * self.core.special_lanes * self.clock
+        return self.total_cores * self.core.special_lanes * self.clock
 
     @property
     def port_bytes_per_s(self) -> float:
@@ -228,15 +153,15 @@ class FpgaSpec(Block):
     def weight_bytes_per_s(self) -> float:
         """What the cores' own channels deliver through their ports."""
         channel = min(self.port_bytes_per_s, self.memory.channel_bytes_per_s)
-        return self.cores * self.channels.per_core * channel
+        return self.total_cores * self.channels.per_core * channel
 
     def peaks(self) -> tuple[Peak, ...]:
         """Derived limits."""
         return (
             *self.memory.peaks(),
             Peak("weight-channel bandwidth", self.weight_bytes_per_s, "B/s"),
-            Peak("matrix mode int8", self.gemm_peak, "op/s"),
-            Peak("matrix-vector mode int8", self.gemv_peak, "op/s"),
+            Peak("matrix mode", self.gemm_peak, "op/s"),
+            Peak("matrix-vector mode", self.gemv_peak, "op/s"),
             Peak("special functions", self.special_peak, "op/s"),
             Peak("array DSPs", self.dsps, ""),
         )
@@ -251,23 +176,10 @@ class FpgaSpec(Block):
                 f"axi.burst of {self.axi.burst} B is not a whole number of memory accesses of "
                 f"{access} B; correct it"
             )
-        needs = (
-            ("DSPs", self.dsps, self.board.dsp, "cores or core.gemm"),
-            ("SLRs", self.cores, self.board.slr, "cores"),
-            (
-                "bytes of on-chip memory",
-                self.cores * self.core.buffers.bytes,
-                self.board.sram_bytes,
-                "core.buffers",
-            ),
-            (
-                "memory channels",
-                self.cores * self.channels.per_core + self.channels.shared,
-                self.memory.channels,
-                "channels.per_core",
-            ),
-        )
-        for what, needed, available, key in needs:
+        if self.cards > 1 and self.link is None:
+            raise ValueError(f"{self.cards} cards need a link; describe it or lower cards")
+        self._memory_is_on_board()
+        for what, needed, available, key in self._needs():
             if needed > available:
                 raise ValueError(
                     f"the design needs {needed} {what}, the board has {available}; lower {key}"
@@ -277,18 +189,62 @@ class FpgaSpec(Block):
         self._tiles_fit()
         return self
 
+    def _memory_is_on_board(self) -> None:
+        known = self.board.memories
+        if self.memory.name not in known:
+            raise ValueError(
+                f"the board {self.board.name} has no memory '{self.memory.name}'; it has "
+                f"{', '.join(known)}; choose one, or list the memory under board.memories"
+            )
+        channels = known[self.memory.name]
+        if self.memory.channels > channels:
+            raise ValueError(
+                f"the memory has {self.memory.channels} channels, the board {channels} of "
+                f"'{self.memory.name}'; lower memory.organization.stacks"
+            )
+
+    def _needs(self) -> Iterator[tuple[str, int, int, str]]:
+        """What one card's cores take of the board, and what to lower if that is too much."""
+        board, buffers = self.board, self.core.buffers
+        yield "DSPs", self.dsps, board.dsp, "cores or core.gemm"
+        yield from self._region_needs()
+        for kind, has in (("bram", board.bram36), ("uram", board.uram)):
+            needed = self.cores * buffers.blocks(kind)
+            yield f"{kind.upper()} blocks of on-chip memory", needed, has, "core.buffers"
+        yield (
+            "bytes of on-chip memory",
+            self.cores * buffers.bytes,
+            board.sram_bytes,
+            "core.buffers",
+        )
+        channels = self.cores * self.channels.per_core + self.channels.shared
+        yield "memory channels", channels, self.memory.channels, "channels.per_core"
+
+    def _region_needs(self) -> Iterator[tuple[str, int, int, str]]:
+        """The same for the region with the most cores, none of which lies across regions."""
+        board, here = self.board, -(-self.cores // self.board.slr)
+        if board.slr == 1 or self.cores < board.slr:
+            return
+        needed = here * self.core_dsps
+        yield "DSPs in one of its SLRs", needed, board.dsp // board.slr, "cores or core.gemm"
+        for kind, has in (("bram", board.bram36), ("uram", board.uram)):
+            needed = here * self.core.buffers.blocks(kind)
+            what = f"{kind.upper()} blocks of on-chip memory in one of its SLRs"
+            yield what, needed, has // board.slr, "cores or core.buffers"
+
     def _tiles_fit(self) -> None:
         """The smallest tiles a mapping may cut fit twice into their buffers."""
-        core = self.core
-        columns, rows = core.gemv.outputs * core.gemv.k, core.gemm.m * core.gemm.k
+        core, gemm = self.core, self.core.gemm
+        weight, entry = core.operands.weights / 8, core.operands.inputs / 8
+        columns, rows = core.gemv.outputs * core.gemv.k * weight, gemm.m * gemm.k * entry
         smallest = (
             ("weights", 2 * max(columns, rows), core.buffers.weights),
-            ("activations", 2 * core.gemm.outputs * core.gemm.k, core.buffers.activations),
-            ("outputs", 8 * core.gemm.m * core.gemm.outputs, core.buffers.outputs),
+            ("activations", 2 * gemm.outputs * gemm.k * weight, core.buffers.activations),
+            ("outputs", 8 * gemm.m * gemm.outputs, core.buffers.outputs),
         )
         for name, needed, available in smallest:
             if needed > available:
                 raise ValueError(
                     f"core.buffers.{name} of {available} B does not hold two of the smallest tiles "
-                    f"({needed} B); raise it or lower the array"
+                    f"({math.ceil(needed)} B); raise it or lower the array"
                 )

@@ -12,6 +12,7 @@ from simulator.gpu.machine import assemble
 from simulator.gpu.mapping import MAPPINGS
 from simulator.gpu.mapping.rates import matrix_type
 from simulator.gpu.spec import GpuSpec
+from simulator.trace.schema import Operator
 from simulator.trace.work import Attention, Gemm, GroupedGemm, Unmapped, View, Work
 
 CLOCKED = frozenset({"matrix", "vector", "special", "l1", "l2", "awake"})
@@ -31,6 +32,10 @@ class GpuPlatform:
         self.cache_bytes = spec.l2.kept
         self.host = spec.host
         self.defaults = spec.defaults
+
+    def arrange(self, works: Sequence[Work], operators: Sequence[Operator]) -> Sequence[Work]:
+        """Operator by operator."""
+        return works
 
     def assemble(self, exact: bool) -> Assembly:
         """The same machine for both fidelities."""

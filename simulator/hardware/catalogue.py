@@ -1,4 +1,5 @@
-"""The shipped descriptions: ``hwconfigs/KIND/NAME.yaml``, found by name."""
+"""The shipped descriptions: ``hwconfigs/KIND/NAME.yaml``, found by name; boards lie in
+``hwconfigs/fpga/device``."""
 
 from __future__ import annotations
 
@@ -10,7 +11,10 @@ from simulator.hardware.yaml_file import read_yaml
 from simulator.paths import hwconfigs
 
 DEVICE_KINDS = ("gpu", "pim", "fpga", "cpu")
-KINDS = (*DEVICE_KINDS, "hybrid", "memory", "system")
+FOLDERS = {kind: kind for kind in (*DEVICE_KINDS, "hybrid", "memory", "system")} | {
+    "board": "fpga/device"
+}
+KINDS = tuple(FOLDERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,10 @@ class Entry:
 def catalogue(kind: str | None = None) -> list[Entry]:
     """Shipped descriptions, devices first, by name within each kind."""
     return [
-        Entry(path.stem, folder, path)
-        for folder in KINDS
-        if kind in (None, folder)
-        for path in sorted((hwconfigs() / folder).rglob("*.yaml"))
+        Entry(path.stem, one, path)
+        for one, folder in FOLDERS.items()
+        if kind in (None, one)
+        for path in sorted((hwconfigs() / folder).glob("*.yaml"))
     ]
 
 

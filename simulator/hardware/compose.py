@@ -1,7 +1,7 @@
 """Composition: ``extends``, references to other descriptions, and ``--set``.
 
 A file may extend another (its own values win, mappings merge key by key) and may
-refer to a memory, a host or a device of a hybrid system by name: ``memory: hbm2e-3.2``, or
+refer to a memory, a host, a board or a device of a hybrid system by name: ``memory: hbm2e-3.2``, or
 ``memory: {use: hbm2e-3.2, timing: {...}}`` to change some of its values.  References
 are resolved after ``extends``, so an extending file can replace the memory by name
 or only touch a value of it.  Overrides act on the result.
@@ -22,6 +22,7 @@ from simulator.hardware.yaml_file import parse_scalar, read_yaml
 REFERENCES: Mapping[str, str] = {
     "memory": "memory",
     "host": "system",
+    "board": "board",
     "gpu": "gpu",
     "pim": "pim",
 }

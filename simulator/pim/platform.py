@@ -12,6 +12,7 @@ from simulator.pim.machine import assemble
 from simulator.pim.mapping import CHOICES, MAPPINGS
 from simulator.pim.roofs import limits
 from simulator.pim.spec import PimSpec
+from simulator.trace.schema import Operator
 from simulator.trace.work import Unmapped, View, Work
 
 
@@ -28,6 +29,10 @@ class PimPlatform:
         self.capacity_bytes = spec.capacity_bytes
         self.host = spec.host
         self.defaults = spec.defaults
+
+    def arrange(self, works: Sequence[Work], operators: Sequence[Operator]) -> Sequence[Work]:
+        """Operator by operator."""
+        return works
 
     def assemble(self, exact: bool) -> Assembly:
         return assemble(self.spec, exact)

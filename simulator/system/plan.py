@@ -91,6 +91,7 @@ def plan(trace: Trace, platform: Platform, approximate_unmapped: bool = False) -
         f"'{name}' has no mapping: {count} of them count as memory traffic"
         for name, count in sorted(unknown.items())
     )
+    works = list(platform.arrange(works, trace.operators))
     items = _items(platform, trace.operators, works, dependencies(trace, works), unknown)
 
     def address(operand: Operand) -> int:

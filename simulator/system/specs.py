@@ -8,6 +8,8 @@ from pathlib import Path
 
 from simulator.cpu.spec import CpuSpec
 from simulator.errors import HardwareError, suggest
+from simulator.fpga.board import Board
+from simulator.fpga.dataflow.spec import DataflowSpec
 from simulator.fpga.spec import FpgaSpec
 from simulator.gpu.spec import GpuSpec
 from simulator.hardware import DEVICE_KINDS, Description, Peak, catalogue, resolve, validate
@@ -16,8 +18,8 @@ from simulator.memory.spec import MemorySpec
 from simulator.pim.spec import PimSpec
 from simulator.system.hybrid_spec import HybridSpec
 
-DeviceSpec = GpuSpec | PimSpec | FpgaSpec | CpuSpec
-Spec = DeviceSpec | HybridSpec | MemorySpec | HostSpec
+DeviceSpec = GpuSpec | PimSpec | FpgaSpec | DataflowSpec | CpuSpec
+Spec = DeviceSpec | HybridSpec | MemorySpec | HostSpec | Board
 
 _CLASSES: dict[str, type[Spec]] = {
     "gpu": GpuSpec,
@@ -27,6 +29,7 @@ _CLASSES: dict[str, type[Spec]] = {
     "hybrid": HybridSpec,
     "memory": MemorySpec,
     "system": HostSpec,
+    "board": Board,
 }
 
 
@@ -50,6 +53,8 @@ class Hardware:
 
 def check(description: Description) -> Spec:
     """The specification of a description of any kind."""
+    if description.kind == "fpga" and description.tree.get("template") == "dataflow":
+        return validate(description, DataflowSpec)
     return validate(description, _CLASSES[description.kind])
 
 
@@ -62,7 +67,7 @@ def load_hardware(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Ha
     """A device by catalogue name or YAML path, with ``KEY=VALUE`` overrides."""
     description = resolve(name_or_path, overrides)
     spec = check(description)
-    if isinstance(spec, HybridSpec | MemorySpec | HostSpec):
+    if isinstance(spec, HybridSpec | MemorySpec | HostSpec | Board):
         devices = [entry.name for entry in catalogue() if entry.kind in DEVICE_KINDS]
         raise HardwareError(
             f"'{description.name}' is a {description.kind} description, not a device",

@@ -32,7 +32,7 @@ from fnmatch import fnmatchcase
 from simulator.errors import OptionError, suggest
 from simulator.trace.schema import DTYPE_BITS, Operator, Tensor, Trace
 
-INTEGER_BITS = (2, 3, 4, 5, 6, 8)
+INTEGER_BITS = (2, 3, 4, 5, 6, 8, 32)
 UNCHANGED_BITS = 16
 
 MATRIX_PRODUCTS = frozenset(

@@ -23,10 +23,11 @@ from itertools import pairwise
 from simulator.engine.platform import Addresses
 from simulator.engine.program import Compute, Kernel, Release, Wait
 from simulator.fpga.mapping.data import Stream, loads, own_stream, stores
-from simulator.fpga.mapping.kernels import kernel
+from simulator.fpga.mapping.kernels import barrier, kernel
 from simulator.fpga.mapping.modes import product
 from simulator.fpga.mapping.products import Product, padded, prefers_vectors
 from simulator.fpga.mapping.sections import Section, spans, split
+from simulator.fpga.mapping.streamed_attention import streamed_attention
 from simulator.fpga.spec import FpgaSpec
 from simulator.trace.work import Attention
 
@@ -60,6 +61,8 @@ def attention(spec: FpgaSpec, work: Attention, address: Addresses) -> list[Kerne
     """One kernel; each core takes its heads."""
     if not work.batch * work.heads * work.q_len * work.kv_len:
         return []
+    if spec.core.attention is not None:
+        return streamed_attention(spec, spec.core.attention, work, address)
     q, k, v = work.reads[:3]
     heads, kv_heads = work.batch * work.heads, work.batch * work.kv_heads
     nowhere = Stream(None, 0.0)
@@ -74,12 +77,27 @@ def attention(spec: FpgaSpec, work: Attention, address: Addresses) -> list[Kerne
     begin = Section(load=loads(spec, address, work.reads[3:]))
     end = Section(store=stores(spec, address, work.writes if work.backward else ()))
     sections = []
-    for kv_share in split(kv_heads, spec.cores):
-        chains = [
-            _heads(spec, work, items, sources) for items in _items(spec, work, sources, kv_share)
-        ]
-        sections.append(begin.then(_interleaved(chains), end) if chains else Section())
+    shares = split(kv_heads, spec.total_cores)
+    cores = sum(1 for share in shares if share)
+    copies = Section(load=(*loads(spec, address, (k, v)), *barrier(spec, cores)))
+    for kv_share in shares:
+        items = list(_items(spec, work, sources, kv_share))
+        if not items:
+            section = Section()
+        elif _is_staged(spec, work, items):
+            section = begin.then(copies, _staged(spec, work, items[0], sources, cores), end)
+        else:
+            chains = [_heads(spec, work, one, sources) for one in items]
+            section = begin.then(_interleaved(chains), end)
+        sections.append(section)
     return [kernel(spec, "attention", sections)]
+
+
+def _is_staged(spec: FpgaSpec, work: Attention, items: Sequence[Items]) -> bool:
+    """Whether the program goes by stages, and the scores of all heads fit on chip."""
+    held = sum(SCORE_BYTES * one.count * one.queries * one.keys for one in items)
+    fits = len(items) == 1 and held <= spec.core.buffers.outputs
+    return spec.staged_attention and work.q_len < work.kv_len and fits
 
 
 def _items(spec: FpgaSpec, work: Attention, sources: Sources, kv_heads: int) -> Iterator[Items]:
@@ -123,6 +141,17 @@ def _score_room(spec: FpgaSpec) -> int:
     return spec.core.buffers.outputs // 4
 
 
+def _staged(spec: FpgaSpec, work: Attention, items: Items, sources: Sources, cores: int) -> Section:
+    """The scores of all heads, a barrier, the values of all."""
+    looped = _looped(work, items, sources)
+    met = Section(load=(Wait("synced"),), special=(*barrier(spec, cores), Release("synced")))
+    return (
+        _score_section(spec, work, items, looped)
+        .repeat(items.count)
+        .then(met, _value_section(spec, work, items, looped).repeat(items.count))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Equal items in three parts, so that two chains can overlap where they meet."""
@@ -149,15 +178,7 @@ def _heads(spec: FpgaSpec, work: Attention, items: Items, sources: Sources) -> C
     def values(one: Sources) -> Section:
         return _value_section(spec, work, items, one)
 
-    def moved(stream: Stream, units: float) -> Stream:
-        return stream.inside(units * stream.unit)
-
-    looped = Sources(
-        moved(sources.q, items.queries),
-        moved(sources.k, items.keys),
-        moved(sources.v, items.keys),
-        moved(sources.o, items.queries * work.value_dim),
-    )
+    looped = _looped(work, items, sources)
     following = replace(looped, q=looped.q.later(items.queries), k=looped.k.later(items.keys))
     last = items.count - 1
     final = replace(
@@ -172,9 +193,24 @@ def _heads(spec: FpgaSpec, work: Attention, items: Items, sources: Sources) -> C
     )
 
 
+def _looped(work: Attention, items: Items, sources: Sources) -> Sources:
+    """The streams as one item after another sees them."""
+
+    def moved(stream: Stream, units: float) -> Stream:
+        return stream.inside(units * stream.unit)
+
+    return Sources(
+        moved(sources.q, items.queries),
+        moved(sources.k, items.keys),
+        moved(sources.v, items.keys),
+        moved(sources.o, items.queries * work.value_dim),
+    )
+
+
 def _scores(spec: FpgaSpec, work: Attention, items: Items, one: Sources) -> Product:
     q, k = work.reads[:2]
     return Product(
+        operands=spec.core.operands,
         rows=items.queries,
         columns=items.keys,
         depth=work.head_dim,
@@ -213,6 +249,7 @@ def _value_section(spec: FpgaSpec, work: Attention, items: Items, one: Sources) 
     held = SCORE_BYTES * items.queries * items.keys
     fits = held <= _score_room(spec)
     columns = Product(
+        operands=spec.core.operands,
         rows=items.queries,
         columns=work.value_dim,
         depth=items.keys,

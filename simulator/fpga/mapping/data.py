@@ -67,7 +67,7 @@ def own_stream(
     if on_chip(spec, operand):
         return Stream(None, unit)
     # All storages are spread over the cores in equal parts.
-    return Stream(address(operand) // spec.cores, unit)
+    return Stream(address(operand) // spec.total_cores, unit)
 
 
 def whole_stream(spec: FpgaSpec, address: Addresses, operand: Operand, units: float) -> Stream:
@@ -128,7 +128,7 @@ def _parts(
     return tuple(
         step
         for operand in operands
-        for step in striped(spec, kind, own_stream(spec, address, operand, spec.cores), 1)
+        for step in striped(spec, kind, own_stream(spec, address, operand, spec.total_cores), 1)
     )
 
 

@@ -66,6 +66,7 @@ def gemm(spec: FpgaSpec, work: Gemm, address: Addresses) -> list[Kernel]:
         return []
     left, right = work.reads[:2]
     whole = Product(
+        operands=spec.core.operands,
         rows=rows,
         columns=work.n,
         depth=work.k,
@@ -84,7 +85,7 @@ def gemm(spec: FpgaSpec, work: Gemm, address: Addresses) -> list[Kernel]:
     # left them, which is the core that needs them.
     meeting = (
         exchange(spec, left.bytes, parts)
-        if batch < spec.cores and on_chip(spec, left)
+        if batch < spec.total_cores and on_chip(spec, left)
         else Section()
     )
     beside = Section(load=loads(spec, address, work.reads[2:]))
@@ -111,7 +112,7 @@ def grouped_gemm(spec: FpgaSpec, work: GroupedGemm, address: Addresses) -> list[
     weights = own_stream(spec, address, right, len(used) * work.n, extra)
     inputs = whole_stream(spec, address, left, sum(used))
     results = own_stream(spec, address, work.writes[0], sum(used) * work.n)
-    columns = _in_blocks(work.n, spec.core.gemm.outputs, spec.cores)
+    columns = _in_blocks(work.n, spec.core.gemm.outputs, spec.total_cores)
     parts = sum(1 for own in columns if own)
     sections = []
     for own in columns:
@@ -120,6 +121,7 @@ def grouped_gemm(spec: FpgaSpec, work: GroupedGemm, address: Addresses) -> list[
         row = 0
         for expert, rows in enumerate(used):
             one = Product(
+                operands=spec.core.operands,
                 rows=rows,
                 columns=own,
                 depth=work.k,
@@ -138,17 +140,21 @@ def grouped_gemm(spec: FpgaSpec, work: GroupedGemm, address: Addresses) -> list[
 
 
 def metadata(spec: FpgaSpec, columns: int, depth: int, work: Gemm | GroupedGemm) -> float:
-    """Bytes that locate the kept weights of one product.
+    """Bytes that scale the weights of one product and locate those that are kept.
 
     Blocks are dense or keep half as long as at least half of all weights are kept;
     below that, none is dense.
     """
+    scales = 0.0
+    if spec.core.scales is not None and work.reads[1].bits < spec.core.operands.weights:
+        groups = columns * depth * work.density / spec.core.scales.group
+        scales = groups * spec.core.scales.bits / 8
     if work.density >= 1:
-        return 0.0
+        return scales
     sparsity = spec.core.sparsity
     blocks = -(-columns // sparsity.block) * -(-depth // sparsity.block)
     indexed = min(work.density, 1 - work.density) if work.density >= 0.5 else work.density
-    return blocks + columns * depth * indexed * sparsity.index_bits / 8
+    return scales + blocks + columns * depth * indexed * sparsity.index_bits / 8
 
 
 def _body(spec: FpgaSpec, whole: Product, share: Share) -> Section:
@@ -168,7 +174,7 @@ def _body(spec: FpgaSpec, whole: Product, share: Share) -> Section:
 
 def _shares(spec: FpgaSpec, batch: int, whole: Product) -> list[Share]:
     """Each core's part, by product, by columns or by rows, whichever ends first."""
-    cores, gemm = spec.cores, spec.core.gemm
+    cores, gemm = spec.total_cores, spec.core.gemm
     if batch >= cores:
         counts = split(batch, cores)
         return [
@@ -206,7 +212,7 @@ def _by_depth(spec: FpgaSpec, whole: Product, batch: int) -> Iterator[tuple[Prod
         yield whole, Section()
         return
     sums = replace(whole.results, unit=PARTIAL_SUM_BYTES)
-    elements = batch * whole.rows * whole.columns / spec.cores
+    elements = batch * whole.rows * whole.columns / spec.total_cores
     taken = Section(load=striped(spec, "read", sums, elements))
     for first in range(0, whole.depth, limit):
         depth = min(limit, whole.depth - first)

@@ -54,7 +54,7 @@ def gather(spec: FpgaSpec, work: Gather, address: Addresses) -> list[Kernel]:
         return striped(spec, "write", out, tile.size, tile.first, (tile.size,))
 
     lanes = work.row_bytes if inside else 0
-    shares = split(work.rows, spec.cores)
+    shares = split(work.rows, spec.total_cores)
     return [_kernel(spec, "gather", shares, work.row_bytes, address, indices, fetch, store, lanes)]
 
 
@@ -80,11 +80,11 @@ def scatter(spec: FpgaSpec, work: Scatter, address: Addresses) -> list[Kernel]:
         return rows("write", tile)
 
     lanes = -(-work.row_bytes // 4) if work.atomic or inside else 0
-    shares = split(work.rows, spec.cores)
+    shares = split(work.rows, spec.total_cores)
     rest = max(0, table.bytes - work.rows * work.row_bytes)
     filled = Section(store=stores(spec, address, (replace(table, bytes=rest),)))
     return [
-        *([kernel(spec, "fill", [filled] * spec.cores)] if rest and not inside else []),
+        *([kernel(spec, "fill", [filled] * spec.total_cores)] if rest and not inside else []),
         _kernel(spec, "scatter", shares, work.row_bytes, address, others, fetch, store, lanes),
     ]
 
@@ -95,7 +95,7 @@ def sparse_dense(spec: FpgaSpec, work: SparseDense, address: Addresses) -> list[
         return []
     dense, *others = work.reads
     index = _index(work.indices, work.nonzeros, work.columns)
-    shares = _nonzeros(work, spec.cores)
+    shares = _nonzeros(work, spec.total_cores)
     # Each core stores its rows as it goes: an equal part of the result for each neighbour.
     out = own_stream(spec, address, work.writes[0], work.nonzeros)
     inside = on_chip(spec, dense)

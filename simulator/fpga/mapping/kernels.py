@@ -12,7 +12,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulator.engine.assembly import FEMTO
-from simulator.engine.program import Access, Arrive, Delay, Kernel, Pattern, Release, Step, Wait
+from simulator.engine.program import (
+    Access,
+    Arrive,
+    Compute,
+    Delay,
+    Kernel,
+    Loop,
+    Pattern,
+    Release,
+    Step,
+    Wait,
+)
 from simulator.fpga.machine import CORE
 from simulator.fpga.mapping.sections import Section, program
 from simulator.fpga.spec import FpgaSpec
@@ -46,9 +57,16 @@ def _kernel(
 def exchange(spec: FpgaSpec, size: int, parts: int) -> Section:
     """Every core stores its part of a vector of ``size`` bytes, all meet, each loads all.
 
-    The matrix queue waits for the vector; so does what follows in the load queue.
+    Cards pass the parts of the others around the ring first.  The matrix queue waits for the
+    vector; so does what follows in the load queue.
     """
+    if parts < 2:
+        return Section()
     own = -(-size // parts)
+    passed = _around_the_ring(spec, size, parts)
+    if spec.cores == 1:
+        # One core a card: what comes in from the ring is where it is needed.
+        return Section(matrix=(Wait("vectors"),), store=(*passed, Release("vectors")))
     return Section(
         load=(
             Wait("synced"),
@@ -58,10 +76,19 @@ def exchange(spec: FpgaSpec, size: int, parts: int) -> Section:
         matrix=(Wait("vectors"),),
         store=(
             Access(Pattern("write", "exchange_write", chunk=own)),
+            *passed,
             *barrier(spec, parts),
             Release("synced"),
         ),
     )
+
+
+def _around_the_ring(spec: FpgaSpec, size: int, parts: int) -> tuple[Step, ...]:
+    """Every card sends what it has to the next, as often as there are others."""
+    if spec.cards == 1:
+        return ()
+    step = (Compute("link", -(-size // spec.cards)), Arrive(parts, 1))
+    return (Loop(spec.cards - 1, step),)
 
 
 def barrier(spec: FpgaSpec, parts: int) -> tuple[Step, ...]:

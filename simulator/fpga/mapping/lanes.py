@@ -38,7 +38,7 @@ def elementwise(spec: FpgaSpec, work: Elementwise, address: Addresses) -> list[K
         passes = 0
     if not work.elements:
         return []
-    parts = min(spec.cores, -(-work.elements // spec.core.special_lanes))
+    parts = min(spec.total_cores, -(-work.elements // spec.core.special_lanes))
     section = streamed(spec, address, work.reads, work.writes, work.elements * passes, parts)
     return [kernel(spec, "elementwise", [section] * parts)]
 
@@ -53,11 +53,13 @@ def rowwise(spec: FpgaSpec, work: RowWise, address: Addresses) -> list[Kernel]:
     row_bytes = sum(operand.bytes for operand in work.reads) / work.rows
     walks = work.passes if row_bytes > spec.core.buffers.outputs / 2 else 1
     shared = work.rows < spec.cores and work.columns >= spec.cores * spec.core.special_lanes
-    parts = spec.cores if shared else min(spec.cores, work.rows)
+    # Several cards each walk few rows on their own: cheaper than to meet over the ring.
+    alone = spec.cards > 1 and work.rows < spec.total_cores
+    parts = spec.cores if shared or alone else min(spec.total_cores, work.rows)
     section = streamed(spec, address, work.reads, work.writes, units, parts, walks)
-    if shared:
-        section = section.then(Section(special=barrier(spec, parts)))
-    return [kernel(spec, "rowwise", [section] * parts)]
+    if shared and spec.cores > 1:
+        section = section.then(Section(special=barrier(spec, spec.total_cores)))
+    return [kernel(spec, "rowwise", [section] * (spec.total_cores if alone else parts))]
 
 
 def _passes(spec: FpgaSpec, work: RowWise) -> int:
@@ -110,7 +112,8 @@ def _streams(
     """A core's share of each operand that lies in memory, its unit the whole share."""
     outside = [operand for operand in operands if operand.bytes and not on_chip(spec, operand)]
     streams = [
-        Stream(address(operand) // spec.cores, operand.bytes * walks / parts) for operand in outside
+        Stream(address(operand) // spec.total_cores, operand.bytes * walks / parts)
+        for operand in outside
     ]
     if len(streams) <= SEPARATE_STREAMS:
         return streams

@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from simulator.fpga.core import Operands
 from simulator.fpga.mapping.data import Stream
 from simulator.fpga.spec import FpgaSpec
 
-ARRAY_BITS = 8
-"""Operand width of the array; narrower weights are widened when they are loaded."""
+
+def pieces(operands: Operands, input_bits: int, weight_bits: int) -> int:
+    """Passes through the array: wider operands go piece by piece, narrower ones are widened
+    when they are loaded."""
+    return -(-input_bits // operands.inputs) * -(-weight_bits // operands.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +28,16 @@ class Product:
     ``weights`` streams columns, ``inputs`` rows, ``results`` elements.
     """
 
+    operands: Operands
+
     rows: int
     columns: int
     depth: int
     weights: Stream
     inputs: Stream
     results: Stream
-    input_bits: int = ARRAY_BITS
-    weight_bits: int = ARRAY_BITS
+    input_bits: int
+    weight_bits: int
     density: float = 1.0
     work: float = 1.0
     """Products like this one that the same operands go through."""
@@ -39,17 +45,17 @@ class Product:
     @property
     def passes(self) -> int:
         """Operands wider than the array go through it piece by piece."""
-        return math.ceil(self.input_bits / ARRAY_BITS) * math.ceil(self.weight_bits / ARRAY_BITS)
+        return pieces(self.operands, self.input_bits, self.weight_bits)
 
     @property
     def weight_bytes(self) -> float:
         """One weight in a buffer."""
-        return max(self.weight_bits, ARRAY_BITS) / 8 * self.density
+        return max(self.weight_bits, self.operands.weights) / 8 * self.density
 
     @property
     def input_bytes(self) -> float:
         """One input in a buffer."""
-        return max(self.input_bits, ARRAY_BITS) / 8
+        return max(self.input_bits, self.operands.inputs) / 8
 
     def macs(self, rows: int, columns: int, depth: int) -> int:
         """Multiply-adds of one instruction, its padding included."""
@@ -58,8 +64,8 @@ class Product:
 
 def vector_macs(spec: FpgaSpec, rows: int, columns: int, depth: int) -> int:
     """Padded multiply-adds in matrix-vector mode."""
-    outputs = spec.core.gemv.outputs
-    return rows * -(-columns // outputs) * outputs * padded(depth, spec.core.gemv.k)
+    gemv = spec.core.gemv
+    return rows * gemv.padded(columns) * padded(depth, gemv.k)
 
 
 def matrix_macs(spec: FpgaSpec, rows: int, columns: int, depth: int) -> int:
@@ -71,7 +77,10 @@ def matrix_macs(spec: FpgaSpec, rows: int, columns: int, depth: int) -> int:
 def prefers_vectors(spec: FpgaSpec, product: Product) -> bool:
     """Whether matrix-vector mode is possible and takes fewer cycles."""
     size = (product.rows, product.columns, product.depth)
-    if product.rows * product.depth * product.input_bytes > spec.core.buffers.activations:
+    if spec.core.gemm.stationary == "weights":
+        return False
+    together = min(product.rows, spec.core.gemv.vectors or product.rows)
+    if together * product.depth * product.input_bytes > spec.core.buffers.activations:
         return False
     in_vectors = vector_macs(spec, *size) / spec.core.gemv.macs
     return in_vectors <= matrix_macs(spec, *size) / spec.core.gemm.macs

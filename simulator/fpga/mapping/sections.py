@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from simulator.engine.program import Access, Arrive, Compute, Loop, Pattern, Program, Step
-from simulator.fpga.spec import FpgaSpec, Instructions
+from simulator.fpga.core import Instructions
+from simulator.fpga.spec import FpgaSpec
 
 WORD_BYTES = 4
 

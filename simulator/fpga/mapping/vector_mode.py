@@ -77,7 +77,7 @@ class VectorMode:
     def _compute(self, columns: Span, depth: Span) -> tuple[Step, ...]:
         gemv = self.spec.core.gemv
         size = padded(depth.size, gemv.k)
-        run = Compute("gemv", self.product.macs(self.product.rows, gemv.outputs, size))
+        run = Compute("gemv", self.product.macs(self.product.rows, gemv.padded(columns.size), size))
         if not self._tile(columns, depth):
             return (run,)
         return (Wait("stationary"), run, Release("weights_room", self._held(depth)))

@@ -1,0 +1,1 @@
+"""Dataflow designs: stages in hardware of their own, joined by bounded FIFOs."""
