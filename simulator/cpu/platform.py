@@ -14,6 +14,7 @@ from simulator.cpu.spec import CpuSpec
 from simulator.engine.assembly import Assembly
 from simulator.engine.platform import Addresses, EnergyRates, Limit, Part
 from simulator.engine.program import Kernel
+from simulator.trace.schema import Operator
 from simulator.trace.work import View, Work
 
 
@@ -30,6 +31,10 @@ class CpuPlatform:
         self.cache_bytes = spec.llc.capacity
         self.host = spec.host
         self.defaults = spec.defaults
+
+    def arrange(self, works: Sequence[Work], operators: Sequence[Operator]) -> Sequence[Work]:
+        """Operator by operator."""
+        return works
 
     def assemble(self, exact: bool) -> Assembly:
         """The same machine for both fidelities."""
