@@ -191,8 +191,8 @@ def test_a_lone_step_lasts_as_long_as_its_instructions(lab: SimpleNamespace) -> 
     times = []
     for k in (256, 512):
         bench = lab.Bench(lab.platform("h100-sxm"))
-        bench.play(lab.gemm(64, 64, k))
-        played = bench.play(lab.gemm(64, 64, k))
+        bench.play(lab.gemm(16, 64, k))
+        played = bench.play(lab.gemm(16, 64, k))
         assert played.dram_read == 0 and len(played.kernels) == 1
         times.append(played.seconds)
     sm, clock = bench.platform.spec.chip.sm, bench.platform.spec.chip.clock
@@ -225,7 +225,7 @@ def test_outputs_that_stay_in_the_cache_take_its_slices_longer_than_inputs(
 
 def test_tiles_have_the_sides_that_the_library_has(lab: SimpleNamespace) -> None:
     """A row of A fills a tile of 64 with ``mma.sync``; narrower ones would need other kernels."""
-    for name, least in (("a100-sxm-80gb", 64), ("l40s", 64), ("h100-sxm", 8)):
+    for name, least in (("a100-sxm-80gb", 64), ("l40s", 64), ("h100-sxm", 16), ("h200-sxm", 8)):
         spec = lab.platform(name).spec
         assert min(spec.chip.sm.tile_sides) == least
         for m, n, k in ((1, 4096, 512), (200, 320, 8192), (4096, 4096, 4096)):

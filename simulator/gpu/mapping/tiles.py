@@ -20,7 +20,7 @@ from simulator.errors import HardwareError
 from simulator.gpu.mapping.rates import idle_s
 from simulator.gpu.spec import GpuSpec
 
-SPLITS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
+SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 LINE_BYTES = 128
 SECTOR_BYTES = 32
 K_STEPS = (512, 384, 256, LINE_BYTES)
@@ -115,10 +115,9 @@ def _candidates(spec: GpuSpec, problem: Problem, grouped: bool) -> list[Tile]:
     for m, n in _sides(spec, problem, grouped):
         tiles = problem.batch * math.ceil(problem.m / m) * math.ceil(problem.n / n)
         for split in splits:
-            # Parts of K are one wave: more would wait for each other's sums.
-            if split > 1 and tiles * split > spec.chip.sms:
+            if split > 1 and tiles * split > sm.split_waves * spec.chip.sms:
                 break
-            beside = math.ceil(tiles * split / spec.chip.sms)
+            beside = math.ceil(tiles * split / spec.chip.sms) if sm.ring_grows else sm.thread_blocks
             shape = _shape(
                 m, n, k_bytes, ring, sm.registers, sm.shared_memory, sm.accumulators, beside
             )
