@@ -26,6 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"results"}),
     frozenset({"validate"}),
     frozenset({"api"}),
+    frozenset({"sweep"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
 )
