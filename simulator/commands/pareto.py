@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from simulator.commands._options import AsJson
-from simulator.errors import OptionError
 
 app = typer.Typer(help="The points of a sweep that no other beats.")
 
@@ -26,10 +25,10 @@ def pareto(
     """Print the Pareto front of a finished sweep: no other point is better in one objective and
     at least as good in all."""
     from simulator.sweep.console import print_front
-    from simulator.sweep.results import open_results
+    from simulator.sweep.results import open_results, parse_goals
 
     results = open_results(folder)
-    goals = _goals(objectives) if objectives else results.goals
+    goals = parse_goals(objectives) or results.goals
     front = results.pareto(goals)
     if out is not None:
         from simulator.results import style
@@ -45,17 +44,3 @@ def pareto(
         print(front.to_json(orient="records", indent=1))
     else:
         print_front(results, front, goals)
-
-
-def _goals(text: str) -> dict[str, str]:
-    goals = {}
-    for part in text.split(","):
-        name, colon, goal = part.strip().rpartition(":")
-        if not (name and colon):
-            raise OptionError(
-                f"expected COLUMN:min or COLUMN:max, got '{part.strip():.60}'",
-                where="--objectives",
-                remedy="write it like --objectives latency_s:min,tokens_per_s:max",
-            )
-        goals[name] = goal
-    return goals

@@ -22,11 +22,12 @@ from simulator.sweep.results import SweepResults
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 _MARKERS = "osD^vP*X"
 _COLUMN_INCHES = 3.5
-_UNITS = {"_per_s": "1/s", "_s": "s", "_j": "J", "_w": "W", "_bytes": "B"}
+_UNITS = {"_per_s": "", "_s": "s", "_j": "J", "_w": "W", "_bytes": "B"}
 _WIDE = 20.0
 """Ratio of largest to smallest beyond which an axis is drawn in logarithms."""
 
@@ -57,13 +58,11 @@ def pareto(results: SweepResults, goals: Mapping[str, str] | None = None) -> Fig
         mfc="none",
         label="front",
     )
-    for name, set_label, scale in (
-        (first, axes.set_xlabel, axes.set_xscale),
-        (second, axes.set_ylabel, axes.set_yscale),
-    ):
-        set_label(f"{_named(name)}, {'less' if goals[name] == 'min' else 'more'} is better")
-        if _is_wide(points[name]):
-            scale("log")
+    for name, axis in ((first, axes.xaxis), (second, axes.yaxis)):
+        _measure(axis, name, points[name])
+        axis.set_label_text(
+            f"{_named(name)}, {'less' if goals[name] == 'min' else 'more'} is better"
+        )
     axes.set_title(f"{len(front)} of {len(points)} points are not beaten")
     axes.grid(True)
     axes.legend()
@@ -93,11 +92,12 @@ def tornado(table: pd.DataFrame, objective: str) -> Figure:
                 va="center",
                 size=7,
             )
+    swing.use_sticky_edges = False  # Room for the values at the ends.
     if known.empty:
         swing.text(0.5, 0.5, "no points differ in\none axis alone", transform=swing.transAxes)
     else:
-        swing.margins(x=0.25)
-    swing.set_xlabel(_named(objective))
+        swing.margins(x=0.3)
+    _measure(swing.xaxis, objective)
     swing.set_title("One axis at a time")
     for offset, column, colour, label in (
         (-0.19, "first_order", BLUE, "alone"),
@@ -138,12 +138,10 @@ def lines(results: SweepResults, axis: str, objective: str, series: str | None =
         name = f"{series} {label!s}" if series else "median"
         axes.plot(middle.index, middle, marker=marker, ms=3.5, color=colour, label=name)
     _scale(axes, axis, order, place, numeric)
-    axes.set_ylabel(_named(objective))
-    if _is_wide(points[objective]):
-        axes.set_yscale("log")
+    _measure(axes.yaxis, objective, points[objective])
     axes.grid(True, color=LIGHT)
     if series is not None:
-        axes.legend()
+        figure.legend(loc="outside upper left", ncols=3)
     return figure
 
 
@@ -158,13 +156,21 @@ def _scale(
         axes.minorticks_off()
 
 
+def _measure(axis: Axis, column: str, values: pd.Series[Any] | None = None) -> None:
+    """Name an axis and write its ticks with the unit of the column: ``60 µs``."""
+    from matplotlib.ticker import EngFormatter
+
+    axis.set_label_text(_named(column))
+    if values is not None and values.min() > 0 and values.max() > _WIDE * values.min():
+        scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
+        scale("log")
+    unit = next((unit for end, unit in _UNITS.items() if column.endswith(end)), None)
+    if unit is not None:
+        axis.set_major_formatter(EngFormatter(unit))
+
+
 def _named(column: str) -> str:
-    """``latency (s)`` for ``latency_s``."""
-    for end, unit in _UNITS.items():
-        if column.endswith(end):
-            return f"{column.removesuffix(end).replace('_', ' ')} ({unit})"
-    return column.replace("_", " ")
-
-
-def _is_wide(values: pd.Series[Any]) -> bool:
-    return bool(values.min() > 0 and values.max() > _WIDE * values.min())
+    """``latency`` for ``latency_s``, ``tokens per s`` for ``tokens_per_s``."""
+    end = next((end for end in _UNITS if column.endswith(end)), "")
+    per_second = " per s" if end == "_per_s" else ""
+    return column.removesuffix(end).replace("_", " ") + per_second

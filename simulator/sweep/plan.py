@@ -158,7 +158,7 @@ def _task(sweep: Sweep, levels: Levels) -> Task:
         elif name in OPTIONS:
             options[name] = (value,) if name == "sparsity" else value
         elif name not in ("workload", "device"):
-            assigned[name] = value
+            assigned[_description_key(name)] = value
     return Task(
         _trace_path(sweep, workload),
         workload.phase,
@@ -167,6 +167,11 @@ def _task(sweep: Sweep, levels: Levels) -> Task:
         tuple(f"{name}={_text(value)}" for name, value in assigned.items()),
         tuple(sorted(options.items())),
     )
+
+
+def _description_key(axis: str) -> str:
+    """``hw.clock`` is the description's ``clock``, where an option has that name."""
+    return axis.removeprefix("hw.")
 
 
 def _text(value: Value) -> str:
@@ -288,7 +293,8 @@ def _check_option(name: str, values: Sequence[Value]) -> None:
             raise SweepError(
                 f"unknown {name} '{value}'",
                 where=f"axes.{name}",
-                remedy=suggest(str(value), map(str, known or ("w8a8",))),
+                remedy=f"{suggest(str(value), map(str, known or ('w8a8',)))} "
+                f"(a key '{name}' of the description is the axis hw.{name})",
             )
 
 
@@ -313,12 +319,13 @@ def _check_workload(sweep: Sweep, workload: Workload, axes: Sequence[tuple[str, 
 def _check_values(
     path: str, fixed: tuple[str, ...], name: str, values: Sequence[Value], label: str
 ) -> None:
+    key = _description_key(name)
     for value in values:
         try:
-            load_hardware(path, (*fixed, f"{name}={_text(value)}"))
+            load_hardware(path, (*fixed, f"{key}={_text(value)}"))
         except (HardwareError, OptionError) as error:
             # A mistake of the key itself; one of its block may be mended by another axis.
-            if error.where is not None and error.where.endswith(f": {name}"):
+            if error.where is not None and error.where.endswith(f": {key}"):
                 known = f"an axis is a size ({', '.join(SIZES)}), an option or a key"
                 raise SweepError(
                     f"device '{label}': {error.message}",

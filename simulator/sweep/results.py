@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.errors import SweepError, suggest
+from simulator.errors import OptionError, SweepError, suggest
 from simulator.sweep import analysis
 from simulator.sweep.spec import Sweep, load_sweep
 
@@ -93,3 +93,18 @@ def open_results(folder: str | Path) -> SweepResults:
             f"has no column '{missing[0]}'", where=table, remedy="run the sweep into it again"
         )
     return SweepResults(sweep, frame)
+
+
+def parse_goals(text: str | None) -> dict[str, str]:
+    """``latency_s:min,tokens_per_s:max`` as column -> goal; nothing without text."""
+    goals = {}
+    for part in text.split(",") if text else ():
+        name, colon, goal = part.strip().rpartition(":")
+        if not (name and colon):
+            raise OptionError(
+                f"expected COLUMN:min or COLUMN:max, got '{part.strip():.60}'",
+                where="--objectives",
+                remedy="write it like --objectives latency_s:min,tokens_per_s:max",
+            )
+        goals[name] = goal
+    return goals
