@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +30,15 @@ _UNITS = {"_s": "s", "_j": "J", "_w": "W", "_bytes": "B"}
 @contextmanager
 def watch() -> Iterator[Callable[[Progress], None]]:
     """A bar with rate and time left on stderr; without a terminal, a line a minute."""
-    start = time.monotonic()
+    pace = _Pace()
     if not sys.stderr.isatty():
-        last = [start]
+        last = [time.monotonic()]
 
         def line(progress: Progress) -> None:
-            now = time.monotonic()
+            now, status = time.monotonic(), pace.status(progress)
             if now - last[0] >= _QUIET_S:
                 last[0] = now
-                print(f"accsim: {_status(progress, now - start)}", file=sys.stderr, flush=True)
+                print(f"accsim: {status}", file=sys.stderr, flush=True)
 
         yield line
         return
@@ -52,22 +53,33 @@ def watch() -> Iterator[Callable[[Progress], None]]:
                 task,
                 total=progress.points,
                 completed=progress.points - progress.left,
-                description=_status(progress, time.monotonic() - start),
+                description=pace.status(progress),
             )
 
         yield update
 
 
-def _status(progress: Progress, elapsed_s: float) -> str:
-    """``40 of 100 points, 2 failed, 1.3 points/s, 46 s left``."""
-    text = f"{progress.points - progress.left} of {progress.points} points"
-    failed = progress.failed + len(progress.troubles)
-    if failed:
-        text += f", {failed} failed"
-    if progress.done and elapsed_s > 0:
-        rate = progress.done / elapsed_s
-        text += f", {_rate(rate)}, {_duration(progress.left / rate)} left"
-    return text
+class _Pace:
+    """Points per second of late: the first ones wait for processes to start and compile."""
+
+    WINDOW = 100
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque(maxlen=self.WINDOW)
+
+    def status(self, progress: Progress) -> str:
+        """``40 of 100 points, 2 failed, 1.3 points/s, 46 s left``."""
+        if progress.done and (not self._marks or self._marks[-1][1] < progress.done):
+            self._marks.append((time.monotonic(), progress.done))
+        text = f"{progress.points - progress.left} of {progress.points} points"
+        failed = progress.failed + len(progress.troubles)
+        if failed:
+            text += f", {failed} failed"
+        if len(self._marks) > 1:
+            (start, before), (end, done) = self._marks[0], self._marks[-1]
+            rate = (done - before) / max(end - start, 1e-9)
+            text += f", {_rate(rate)}, {_duration(progress.left / rate)} left"
+        return text
 
 
 def _rate(per_s: float) -> str:
