@@ -53,9 +53,10 @@ class SweepResults:
         """How much each axis moves an objective (see :func:`analysis.sensitivity`)."""
         name = self.check_column(objective or next(iter(self.goals)))
         frame = self._with_rows("sensitivity")
-        if not self.axes:
+        axes = [axis for axis in self.axes if frame[axis].nunique() > 1]
+        if not axes:
             raise SweepError("no axis takes two values", remedy="sweep something first")
-        return analysis.sensitivity(frame, self.axes, name, base, self.sweep.sample is not None)
+        return analysis.sensitivity(frame, axes, name, base, self.sweep.sample is not None)
 
     def check_column(self, name: str) -> str:
         """The column of that name, which must be one of numbers."""
