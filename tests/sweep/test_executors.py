@@ -24,8 +24,17 @@ def local(sweep_file, tmp_path):
     return path, sweep(load_sweep(path), jobs=1, store=tmp_path / "local").frame.to_csv()
 
 
-def test_dask_workers_may_be_killed(local, tmp_path):
-    distributed = pytest.importorskip("distributed", reason="the extra 'sweep' has Dask")
+@pytest.fixture
+def distributed():
+    return pytest.importorskip("distributed", reason="the extra 'sweep' has Dask")
+
+
+@pytest.fixture
+def submitit():
+    return pytest.importorskip("submitit", reason="the extra 'sweep' has submitit")
+
+
+def test_dask_workers_may_be_killed(distributed, local, tmp_path):
     path, expected = local
     with distributed.LocalCluster(
         n_workers=2,
@@ -51,8 +60,7 @@ def test_dask_workers_may_be_killed(local, tmp_path):
     assert found.frame.to_csv() == expected
 
 
-def test_submitit_runs_batches(local, tmp_path):
-    pytest.importorskip("submitit", reason="the extra 'sweep' has submitit")
+def test_submitit_runs_batches(submitit, local, tmp_path):
     path, expected = local
     parameters = {"cluster": "local", "batch": 3, "timeout_min": 5}
     found = sweep(
