@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import AccsimError, OutputError
-from simulator.sweep.plan import Point, Task, describe
+from simulator.sweep.content import Task, describe
+from simulator.sweep.plan import Point
 from simulator.sweep.store import Record, Store
 from simulator.trace.schema import Trace
 
