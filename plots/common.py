@@ -43,6 +43,25 @@ def plot_together(name: str, description: str, draw: Callable[[list[Any]], Figur
     _main(description, lambda documents: {name: lambda: draw(documents)})
 
 
+def plot_sweep(
+    name: str, description: str, options: Mapping[str, str], draw: Callable[..., Figure]
+) -> None:
+    """One figure of a sweep; ``options`` (name -> help) go to ``draw``, None if left out."""
+    from simulator.sweep.results import open_results
+
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("sweep", type=Path, help="folder that accsim sweep --out wrote")
+    for option, words in options.items():
+        parser.add_argument(f"--{option}", help=words)
+    parser.add_argument("-o", "--out", type=Path, default=Path("figures"), help="where to write")
+    arguments = vars(parser.parse_args())
+    chosen = {option: arguments[option] for option in options}
+    _write(
+        arguments["out"],
+        lambda: {name: lambda: draw(open_results(arguments["sweep"]), **chosen)},
+    )
+
+
 def _main(
     description: str, figures: Callable[[list[dict[str, Any]]], dict[str, Callable[[], Figure]]]
 ) -> None:
@@ -50,20 +69,25 @@ def _main(
     parser.add_argument("results", nargs="+", type=Path, help="result.json, or its folder")
     parser.add_argument("-o", "--out", type=Path, default=Path("figures"), help="where to write")
     arguments = parser.parse_args()
+    _write(arguments.out, lambda: figures([load(path) for path in arguments.results]))
+
+
+def _write(out: Path, figures: Callable[[], dict[str, Callable[[], Figure]]]) -> None:
+    """Every figure as SVG, PDF and PNG, or one line about what is wrong."""
     try:
         files: dict[str, str | bytes] = {}
-        for name, draw in figures([load(path) for path in arguments.results]).items():
+        for name, draw in figures().items():
             files |= {
                 f"{name}.svg": style.svg(draw),
                 f"{name}.pdf": style.pdf(draw),
                 f"{name}.png": style.png(draw),
             }
-        write_folder(arguments.out, files)
+        write_folder(out, files)
     except AccsimError as error:
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
         sys.exit(2)
     for name in files:
-        print(arguments.out / name)
+        print(out / name)
 
 
 def _file_name(text: str) -> str:

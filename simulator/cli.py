@@ -1,7 +1,8 @@
 """The ``accsim`` command line: finds subcommands, turns errors into one line.
 
 Exit codes: 0 done, 1 the reader of a pipe went away (in silence), 2 the user's input
-is wrong (one line on stderr, nothing left behind), 130 interrupted.
+is wrong (one line on stderr, nothing left behind), 3 a sweep is finished but some of its
+points have no result, 130 interrupted.
 """
 
 from __future__ import annotations

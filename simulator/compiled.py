@@ -15,7 +15,6 @@ never runs with stale machine code.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from inspect import signature
@@ -35,6 +34,8 @@ from numba.core.errors import NumbaError
 from numba.extending import intrinsic
 from numba.np import arraymath, arrayobj
 
+from simulator.paths import cache_root
+
 if sys.modules.get(_BLAS, numba) is None:
     # Others in this process may use it: it is looked for again when they do.
     del sys.modules[_BLAS]
@@ -50,14 +51,12 @@ _HOT_SOURCES = ("compiled.py", "engine/*.py", "memory/**/*.py")
 
 def cache_directory() -> Path:
     """Where compiled code is kept: ``ACCSIM_CACHE_DIR`` or the user's cache directory."""
-    user = os.environ.get("ACCSIM_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    base = Path(user) if user else Path.home() / ".cache"
     digest = hashlib.sha256()
     for pattern in _HOT_SOURCES:
         for source in sorted(_ROOT.glob(pattern)):
             digest.update(source.name.encode())
             digest.update(source.read_bytes())
-    return base / "accsim" / f"compiled-{digest.hexdigest()[:16]}"
+    return cache_root() / f"compiled-{digest.hexdigest()[:16]}"
 
 
 def is_warm() -> bool:

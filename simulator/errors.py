@@ -64,6 +64,10 @@ class CapacityError(AccsimError):
     """The workload does not fit in the device's memory."""
 
 
+class SweepError(AccsimError):
+    """A sweep file, a point of it or its table is missing, malformed or inconsistent."""
+
+
 class OutputError(AccsimError):
     """A result cannot be written where the user asked."""
 
@@ -93,7 +97,10 @@ def suggest(word: str, choices: Iterable[str], listing: str | None = None) -> st
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write a file completely or not at all: a temporary sibling, then a rename."""
+    """Write a file completely or not at all: a temporary sibling, then a rename.
+
+    The content is on the disk before the name is, so that a power cut leaves no empty file.
+    """
     target = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary: str | None = None
@@ -101,6 +108,8 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -31,3 +32,9 @@ def recorded_traces() -> Path:
 def published_figures() -> Path:
     """Published figures with their sources, to compare simulated ones with."""
     return data_root() / "validation" / "published"
+
+
+def cache_root() -> Path:
+    """What can be made again: ``ACCSIM_CACHE_DIR`` or the user's cache directory."""
+    user = os.environ.get("ACCSIM_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(user) if user else Path.home() / ".cache") / "accsim"

@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"results"}),
     frozenset({"validate"}),
     frozenset({"api"}),
-    frozenset({"mapping_search", "hybrid"}),
+    frozenset({"mapping_search", "hybrid", "sweep"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
 )

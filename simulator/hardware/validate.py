@@ -54,12 +54,12 @@ def _explain(
 ) -> HardwareError:
     details = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     path = [str(part) for part in details["loc"] if part != "[key]"]
-    message, remedy = _words(model, details)
+    message, remedy = words(model, details)
     return HardwareError(message, where=_where(description, path), remedy=remedy)
 
 
-def _words(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str | None]:
-    """Message and remedy for one mistake."""
+def words(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str | None]:
+    """Message and remedy for one of the mistakes pydantic found in ``model``."""
     kind, path, value = details["type"], details["loc"], details["input"]
     keys = [str(part) for part in path]
     context = details.get("ctx", {})

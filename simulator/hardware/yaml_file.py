@@ -9,6 +9,7 @@ documents, files over 1 MB, nesting over 50 levels.  Not a general YAML reader.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,10 @@ def read_yaml(path: Path) -> Located:
     return parse_yaml(text, str(path))
 
 
+@lru_cache(maxsize=64)
 def parse_yaml(text: str, file: str) -> Located:
-    """The mapping in YAML text; ``file`` names it in errors."""
+    """The mapping in YAML text; ``file`` names it in errors. Do not change what it returns:
+    variants of a device read the same few files over and over, and each is parsed once."""
     try:
         node = yaml.compose(text, Loader=_Loader)
     except (yaml.MarkedYAMLError, RecursionError) as error:

@@ -24,7 +24,7 @@ from simulator.errors import TraceError, suggest
 from simulator.trace import expressions, routing
 from simulator.trace.expressions import Expression
 from simulator.trace.polynomials import Interpolation
-from simulator.trace.schema import Dim, Operator, Tensor, TensorRef, Trace
+from simulator.trace.schema import Dim, Header, Operator, Tensor, TensorRef, Trace
 
 
 def bind(trace: Trace, sizes: Mapping[str, int]) -> Trace:
@@ -34,7 +34,7 @@ def bind(trace: Trace, sizes: Mapping[str, int]) -> Trace:
         raise TraceError(
             "the trace is not parametric", where=header.name, remedy="run it without sizes"
         )
-    values = _checked(trace, sizes)
+    values = check_sizes(header, sizes)
     known: dict[str, int] = {}
 
     def dim(value: Dim) -> int:
@@ -202,8 +202,8 @@ def _fit_rows(
     return [Expression(text) for text in routing.rows_expressions(total, shares)]
 
 
-def _checked(trace: Trace, sizes: Mapping[str, int]) -> dict[str, int]:
-    header = trace.header
+def check_sizes(header: Header, sizes: Mapping[str, int]) -> dict[str, int]:
+    """All sizes of a parametric trace at ``sizes``, or one TraceError about the first mistake."""
     for name, value in sizes.items():
         if name not in header.sizes:
             raise TraceError(
