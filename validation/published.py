@@ -56,10 +56,12 @@ def choose(figures: Sequence[Figure], prefix: str) -> list[Figure]:
     """The figures whose name starts with ``prefix``."""
     chosen = [figure for figure in figures if figure.name.startswith(prefix)]
     if not chosen:
+        names = [figure.name for figure in figures]
+        boards = sorted({".".join(name.split(".")[:2]) for name in names})
         raise OptionError(
             f"no figure's name starts with '{prefix}'",
             where="--only",
-            remedy=suggest(prefix, [figure.name for figure in figures]),
+            remedy=suggest(prefix, names, f"names start with one of {', '.join(boards)}"),
         )
     return chosen
 

@@ -69,11 +69,11 @@ class Sm(Block):
     """Sides of tiles that the library's kernels of products have, of those."""
     ring: Bytes
     """Along K, what kernels of products have in flight for a tile at most."""
-    ring_grows: bool = False
+    ring_grows: bool
     """Whether a tile takes the stages that a launch of few blocks leaves free on its SM."""
-    split_bytes: Bytes = 512
+    split_bytes: Bytes
     """Along K, the least part that a block gets where K is split."""
-    split_waves: Count = 32
+    split_waves: Count
     """Waves that the blocks of a launch with K in parts are at most."""
     warpgroups: Count
     """Groups of a large tile's warps that wait for operands and multiply on their own, so that the

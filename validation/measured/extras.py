@@ -15,6 +15,7 @@ import argparse
 import csv
 import io
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,9 +23,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-import triton
-import triton.language as tl
+try:
+    import torch
+    import triton
+    import triton.language as tl
+except ImportError as error:
+    print(f"extras.py: error: {error}; needs an NVIDIA GPU and 'accsim[live]'", file=sys.stderr)
+    raise SystemExit(2) from None
 
 from simulator.errors import atomic_write
 from simulator.validate.live.plan import plan
@@ -175,6 +180,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--budget", type=float, default=120, help="seconds of profiling")
     arguments = parser.parse_args()
+    if not torch.cuda.is_available() or not arguments.data.is_dir():
+        parser.error("needs a CUDA GPU, and --data a folder that 'accsim calibrate --live' wrote")
     place = torch.device("cuda", torch.cuda.current_device())
     major = torch.cuda.get_device_properties(place).major
     _write(
