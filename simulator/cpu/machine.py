@@ -27,18 +27,10 @@ CORE, LANES, LLC = "core", "lanes", "llc"
 def assemble(spec: CpuSpec) -> Assembly:
     """A fresh machine, the same in both fidelities."""
     chip, llc, memory = spec.chip, spec.llc, spec.memory
-    interleave = memory.mapping.channel_interleave
     assembly = Assembly()
     assembly.memory("dram", channel_of(memory), memory.channels)
     assembly.add(
-        MemoryView(
-            "memory",
-            "dram",
-            memory.channels,
-            interleave=interleave,
-            bank_interleave=memory.mapping.bank_interleave,
-            hashed=memory.mapping.hashed,
-        ),
+        MemoryView.mapped(memory, "memory"),
         CacheLevel(
             LLC,
             "memory",

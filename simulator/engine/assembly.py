@@ -17,6 +17,7 @@ from simulator.engine.layout import Machine
 from simulator.memory.cache import MAX_SECTORS, Cache, empty
 from simulator.memory.model import Channel
 from simulator.memory.pool import make_dram
+from simulator.memory.spec import MemorySpec
 
 FEMTO = 10**15
 
@@ -61,6 +62,31 @@ class MemoryView:
     hashed: bool = False
     latency: int = 0
     in_flight: int = 0
+
+    @classmethod
+    def mapped(
+        cls,
+        spec: MemorySpec,
+        name: str,
+        memory: str = "dram",
+        channels: int | None = None,
+        first: int | Callable[[int], int] = 0,
+        latency: int = 0,
+        in_flight: int = 0,
+    ) -> MemoryView:
+        """Channels of a memory, all unless told, interleaved as its description maps addresses."""
+        mapping = spec.mapping
+        return cls(
+            name,
+            memory,
+            spec.channels if channels is None else channels,
+            first,
+            mapping.channel_interleave,
+            mapping.bank_interleave,
+            mapping.hashed,
+            latency,
+            in_flight,
+        )
 
 
 @dataclass(frozen=True, slots=True)

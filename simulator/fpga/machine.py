@@ -95,13 +95,10 @@ def _port(spec: FpgaSpec, name: str, view: str) -> Port:
 
 def _view(spec: FpgaSpec, name: str, channels: int, first: int = 0) -> MemoryView:
     """Channels of the core's own card."""
-    return MemoryView(
+    return MemoryView.mapped(
+        spec.memory,
         name,
-        "dram",
-        channels,
-        lambda core: core // spec.cores * spec.memory.channels + first,
-        interleave=spec.memory.mapping.channel_interleave,
-        bank_interleave=spec.memory.mapping.bank_interleave,
-        hashed=spec.memory.mapping.hashed,
+        channels=channels,
+        first=lambda core: core // spec.cores * spec.memory.channels + first,
         latency=round((spec.axi.latency + spec.axi.switch) * FEMTO),
     )

@@ -41,17 +41,8 @@ def assemble(spec: GpuSpec) -> Assembly:
     far = l2.far_latency_cycles
     assembly = Assembly()
     assembly.memory("dram", channel_of(memory), memory.channels)
-    interleave = memory.mapping.channel_interleave
     assembly.add(
-        MemoryView(
-            "memory",
-            "dram",
-            memory.channels,
-            interleave=interleave,
-            bank_interleave=memory.mapping.bank_interleave,
-            hashed=memory.mapping.hashed,
-            in_flight=l2.bytes_in_flight,
-        ),
+        MemoryView.mapped(memory, "memory", in_flight=l2.bytes_in_flight),
         CacheLevel(
             "l2",
             "memory",
@@ -63,7 +54,7 @@ def assemble(spec: GpuSpec) -> Assembly:
             slice_rate=rate(l2.slice_bytes_per_clk * chip.clock),
             hit_latency=clocks_fs(spec, l2.hit_latency_cycles),
             miss_latency=round(l2.miss_latency * FEMTO),
-            interleave=interleave,
+            interleave=memory.mapping.channel_interleave,
             atomic=clocks_fs(spec, 1),
             near_ways=l2.near_ways if far else 0,
             far_latency=clocks_fs(spec, far - l2.hit_latency_cycles) if far else 0,

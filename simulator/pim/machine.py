@@ -84,15 +84,7 @@ def assemble(spec: PimSpec, exact: bool) -> Assembly:
         ordinary = "second row buffers"
         assembly.memory(ordinary, model, memory.channels, together)
     assembly.add(
-        MemoryView(
-            "memory",
-            ordinary,
-            memory.channels,
-            interleave=memory.mapping.channel_interleave,
-            bank_interleave=memory.mapping.bank_interleave,
-            hashed=memory.mapping.hashed,
-            latency=link,
-        ),
+        MemoryView.mapped(memory, "memory", ordinary, latency=link),
         Pipe("vector", rate(controller.vector_lanes * controller.clock)),
     )
     if controller.port is not None:

@@ -44,13 +44,10 @@ def assemble(spec: DataflowSpec, exact: bool) -> Assembly:
         Pipe(name, per_unit(stage.rate * spec.clock)) for name, stage in spec.stages.items()
     ]
     parts += [
-        MemoryView(
+        MemoryView.mapped(
+            spec.memory,
             "all",
-            "dram",
-            spec.channels,
-            interleave=spec.memory.mapping.channel_interleave,
-            bank_interleave=spec.memory.mapping.bank_interleave,
-            hashed=spec.memory.mapping.hashed,
+            channels=spec.channels,
             latency=round((spec.axi.latency + spec.axi.switch) * FEMTO),
         ),
         Port("load", port, "all", in_flight=in_flight),
